@@ -155,12 +155,14 @@ def run(options: EverythingOptions) -> int:
         0 if all figures were made, 1 if one was not; what is missing on this machine is told and no failure.
 
     Raises:
-        KitError: the tiny form has no folder of its own, or that folder is not empty.
+        KitError: no table has a name of --only, the tiny form has no folder of its own, or that folder is
+            not empty.
     """
+    chosen = _chosen(options)
     pages = None if options.dry_run else _pages(options)
     told: list[str] = []
     failed = False
-    for item in figures(options):
+    for item in chosen:
         if why := item.lacking(options):
             told.append(f"left out   {item.name}: {why}")
             continue
@@ -175,6 +177,16 @@ def run(options: EverythingOptions) -> int:
     if pages is not None:
         print(f"the pages are in {pages}")
     return int(failed)
+
+
+def _chosen(options: EverythingOptions) -> list[Figures]:
+    """Return the commands that write the tables of --only, or all of them."""
+    known = figures(options)
+    names = {one for item in known for one in item.blocks}
+    if unknown := set(options.only) - names:
+        fix = f"there are {', '.join(sorted(names))}"
+        raise KitError(f"no table is called {min(unknown)!r}", where="--only", fix=fix)
+    return [item for item in known if not options.only or set(options.only) & set(item.blocks)]
 
 
 def _pages(options: EverythingOptions) -> Path | None:

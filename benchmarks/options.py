@@ -87,6 +87,9 @@ class EverythingOptions(Documented):
             metavar="DIR",
         ),
     )
+    only: tuple[str, ...] = field(
+        default=(), metadata=option("the commands that write these tables", metavar="NAME")
+    )
     dry_run: bool = field(default=False, metadata=option("name the commands and run none"))
     tiny: bool = field(
         default=False,

@@ -109,6 +109,17 @@ def test_a_command_that_fails_or_leaves_a_block_as_it_was_is_a_failure(some, nam
     assert block(pages / "benchmarks.md", "tissue") == block(DOCS / "benchmarks.md", "tissue")
 
 
+def test_only_some_tables_are_made_again(some, tmp_path, capsys):
+    some("well", "with_file")
+    pages = tmp_path / "pages"
+    assert main(["all", "--only", "ap", "--docs", str(pages)]) == 0
+    told = capsys.readouterr().out
+    assert "renewed    benchmarks.md: rle, ap in " in told
+    assert "loop" not in told
+    with pytest.raises(KitError, match="no table is called 'swn'"):
+        main(["all", "--only", "ap", "swn"])
+
+
 def test_figures_of_the_tiny_form_never_come_into_the_docs(some, tmp_path):
     some("well")
     with pytest.raises(KitError, match="tiny form"):
