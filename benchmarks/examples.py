@@ -44,6 +44,9 @@ def run(options: ExampleOptions, command: Sequence[str], docs: Path = DOCS / "ow
         )
     rows = []
     for name in options.only:
+        if options.found is not None:
+            rows.append(_row(name, (options.found / name).absolute(), "-"))
+            continue
         with tempfile.TemporaryDirectory(prefix="example-bench-") as folder:
             rows.append(_walked(name, Path(folder), short=options.tiny))
     show_table(BLOCK, HEAD, rows)
@@ -55,33 +58,38 @@ def run(options: ExampleOptions, command: Sequence[str], docs: Path = DOCS / "ow
 def _walked(name: str, out: Path, *, short: bool) -> list[str]:
     began = time.monotonic()
     _python(str(EXAMPLES / "run.py"), name, "--out", str(out), *(["--short"] if short else []))
-    seconds = time.monotonic() - began
+    return _row(name, out, f"{time.monotonic() - began:.0f}")
+
+
+def _row(name: str, out: Path, seconds: str) -> list[str]:
     score: dict[str, Any] = read_json(out / "dist" / "rehearsal" / "rehearsal.json")["score"]
     folds = [read_json(path)["score"] for path in sorted((out / "runs").glob("*/fold?/done.json"))]
+    with tempfile.TemporaryDirectory(prefix="example-bench-") as folder:
+        without = WITHOUT[name](out / "data", Path(folder))
     return [
         name,
         f"{score['metric']} {', '.join(f'{value:.4f}' for value in folds)}",
         f"{score['metric']} {score['value']:.4f}",
-        WITHOUT[name](out),
-        f"{seconds:.0f}",
+        without,
+        seconds,
     ]
 
 
-def _baselines(out: Path) -> str:
+def _baselines(_: Path, scratch: Path) -> str:
     """Score the two baselines of masks on the sample that the segmenter was trained on."""
     toml, data = str(EXAMPLES / "segmenter" / "competition.toml"), str(Path("sample", "kidney"))
     told = []
     for kind, said in (("otsu", "Otsu's threshold"), ("all-foreground", "all foreground")):
-        file = out / f"{kind}.csv"
+        file = scratch / f"{kind}.csv"
         where = ("--competition", toml, "--data", data)
         _python("-m", "train_local", "baseline", *where, "--kind", kind, "--out", str(file))
         told.append(f"{said} {_score(toml, data, file):.4f}")
     return ", ".join(told)
 
 
-def _share(out: Path) -> str:
+def _share(data: Path, scratch: Path) -> str:
     """Score the answer of who knows the share of crowded training tiles and looks at none."""
-    data, file = out / "data", out / "share.csv"
+    file = scratch / "share.csv"
     with (data / "train.csv").open(newline="") as stream:
         crowded = [int(row["crowded"]) for row in csv.DictReader(stream)]
     with (data / "sample_submission.csv").open(newline="") as stream:
@@ -92,8 +100,8 @@ def _share(out: Path) -> str:
     return f"the share of crowded tiles {_score(toml, str(data), file):.4f}"
 
 
-WITHOUT: dict[str, Callable[[Path], str]] = {"segmenter": _baselines, "classifier": _share}
-"""Example -> what is reached without a model."""
+WITHOUT: dict[str, Callable[[Path, Path], str]] = {"segmenter": _baselines, "classifier": _share}
+"""Example -> function of its data and of a folder to write into; what is reached without a model."""
 
 
 def _score(toml: str, data: str, file: Path) -> float:

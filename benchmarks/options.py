@@ -350,4 +350,8 @@ class ExampleOptions(Documented):
     only: tuple[str, ...] = field(
         default=("segmenter", "classifier"), metadata=option("these examples", metavar="NAME")
     )
+    found: Path | None = field(
+        default=None,
+        metadata=option("what `nox -s example` left (work/examples), instead of running them", metavar="DIR"),
+    )
     tiny: bool = field(default=False, metadata=option("a few training steps: does the walk itself work?"))

@@ -59,7 +59,7 @@ def test_the_share_of_the_training_tiles_is_scored_without_a_model(tmp_path, mon
     train, test = (read(data / name) for name in ("train.csv", "solution.csv"))
     share = sum(train) / len(train)
     expected = -sum(math.log(share if one else 1 - share) for one in test) / len(test)
-    assert examples._share(tmp_path) == f"the share of crowded tiles {expected:.4f}"
+    assert examples._share(data, tmp_path) == f"the share of crowded tiles {expected:.4f}"
 
 
 def read(path):

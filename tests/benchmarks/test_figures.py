@@ -56,9 +56,9 @@ NOT_MEASURED = {"recipes"}
 SIZES = {
     *("--rounds", "--seconds", "--size", "--threads", "--worlds", "--jobs", "--tiles", "--distinct"),
     *("--schedules", "--runs", "--seed", "--sizes", "--native-mmcv", "--write-docs"),
-    *("--prepared", "--predict", "--bundle", "--data"),
+    *("--prepared", "--predict", "--bundle", "--data", "--found"),
 }
-"""Options that say how much is measured, and where the demo or a peer lies, but not what is measured."""
+"""Options that say how much is measured, and where the demo, the examples or a peer lie, but not what is measured."""
 OPTIONS = EverythingOptions(native_mmcv=Path("DIR"))
 
 
