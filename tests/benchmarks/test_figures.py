@@ -58,7 +58,7 @@ SIZES = {
     *("--schedules", "--runs", "--seed", "--sizes", "--native-mmcv", "--write-docs"),
     *("--prepared", "--predict", "--bundle", "--data", "--found"),
 }
-"""Options that say how much is measured, and where the demo, the examples or a peer lie, but not what is measured."""
+"""Options that say how much is measured, and where demo, examples or peers lie, but not what is measured."""
 OPTIONS = EverythingOptions(native_mmcv=Path("DIR"))
 
 
