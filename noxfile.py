@@ -451,6 +451,8 @@ def faults(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Every figure of the documents again; `-- models`, `inference`, ... [--write-docs]: some of them."""
     asked = session.posargs or ["all", "--write-docs"]
+    if asked[0] == "all" and not asks_help(asked) and not {"--tiny", "--dry-run"} & set(asked):
+        demo(session)  # some figures are its scores, or are measured with what it leaves
     python = environment(session, peers=asked[0] in {"inference", "all"} and "--dry-run" not in asked)
     session.run(python, "-m", "benchmarks", *asked, external=True, env=KEEP_BYTECODE)
 

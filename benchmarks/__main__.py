@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
 
 from benchmarks.options import (
-    PARTS,
-    TRAINING_PARTS,
     BudgetOptions,
     BundleOptions,
+    DemoOptions,
+    Documented,
     DryRunOptions,
     EarlyStoppingOptions,
     EnsembleOptions,
     EverythingOptions,
+    ExampleOptions,
     InferenceOptions,
     MatrixOptions,
     ModelOptions,
@@ -25,6 +27,9 @@ from benchmarks.options import (
 from kit.local.program import run_cli
 from kit.local.verbs import Program, Verb
 
+PAGE = "benchmarks.md"
+"""The page of most figures."""
+
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line."""
@@ -34,71 +39,37 @@ def main(argv: Sequence[str]) -> int:
 def program(argv: Sequence[str]) -> Program:
     """Return the command line; the figures say with which arguments they were made."""
 
-    def models(options: ModelOptions) -> int:
-        from benchmarks.models import run
+    def of(module: str, page: str = PAGE) -> Callable[[Documented], int]:
+        """Return what a verb does: `run` of its module, which is imported only then."""
 
-        run(options, argv)
-        return 0
+        def run(options: Documented) -> int:
+            importlib.import_module(f"benchmarks.{module}").run(options, argv, options.page(page))
+            return 0
 
-    def ensemble(options: EnsembleOptions) -> int:
-        from benchmarks.ensemble import run
-
-        run(options, argv)
-        return 0
-
-    def early_stopping(options: EarlyStoppingOptions) -> int:
-        from benchmarks.early_stopping import run
-
-        run(options, argv)
-        return 0
-
-    def inference(options: InferenceOptions) -> int:
-        from benchmarks.parts import run
-
-        run(PARTS, options, argv)
-        return 0
-
-    def training(options: TrainingOptions) -> int:
-        from benchmarks.parts import run
-
-        run(TRAINING_PARTS, options, argv)
-        return 0
-
-    def budget(options: BudgetOptions) -> int:
-        from benchmarks.budget.command import run
-
-        run(options, argv)
-        return 0
-
-    def workers(options: WorkerOptions) -> int:
-        from benchmarks.workers import run
-
-        run(options, argv)
-        return 0
-
-    def dry_run(options: DryRunOptions) -> int:
-        from benchmarks.dry_run import run
-
-        run(options, argv)
-        return 0
+        return run
 
     networks, prediction, trained, machine = "networks", "predict.py", "training", "bundle and set-up"
+    chain = "the whole chain"
     kept = "docs/ is unchanged"
     verbs = (
         Verb("all", EverythingOptions, _everything, "everything", ("all --dry-run",), kept),
-        Verb("models", ModelOptions, models, networks, ("models",), kept),
+        Verb("models", ModelOptions, of("models"), networks, ("models",), kept),
         Verb("matrix", MatrixOptions, _matrix, networks, ("matrix",), kept),
         Verb("parameters", ParameterOptions, _parameters, networks, ("parameters --write-docs",), kept),
-        Verb("training", TrainingOptions, training, trained, ("training",), kept),
-        Verb("ensemble", EnsembleOptions, ensemble, trained, ("ensemble",), kept),
-        Verb("early-stopping", EarlyStoppingOptions, early_stopping, trained, ("early-stopping",), kept),
-        Verb("inference", InferenceOptions, inference, prediction, ("inference",), kept),
-        Verb("budget", BudgetOptions, budget, prediction, ("budget",), kept),
-        Verb("dry-run", DryRunOptions, dry_run, prediction, ("dry-run",), kept),
-        Verb("workers", WorkerOptions, workers, prediction, ("workers",), kept),
+        Verb("training", TrainingOptions, of("parts"), trained, ("training",), kept),
+        Verb("ensemble", EnsembleOptions, of("ensemble"), trained, ("ensemble",), kept),
+        Verb(
+            "early-stopping", EarlyStoppingOptions, of("early_stopping"), trained, ("early-stopping",), kept
+        ),
+        Verb("inference", InferenceOptions, of("parts"), prediction, ("inference",), kept),
+        Verb("budget", BudgetOptions, of("budget.command"), prediction, ("budget",), kept),
+        Verb("dry-run", DryRunOptions, of("dry_run"), prediction, ("dry-run",), kept),
+        Verb("workers", WorkerOptions, of("workers"), prediction, ("workers",), kept),
+        Verb("demo", DemoOptions, of("demo"), chain, ("demo",), kept),
+        Verb("examples", ExampleOptions, of("examples", "own-model.md"), chain, ("examples",), kept),
         Verb("size", SizeOptions, _size, prediction, ("size --write-docs",), kept),
-        Verb("bundle", BundleOptions, _bundle, machine, ("bundle --write-docs",), kept),
-        Verb("set-up", SetUpOptions, _set_up, machine, ("set-up",), kept),
+        Verb("bundle", BundleOptions, of("bundle"), machine, ("bundle --write-docs",), kept),
+        Verb("set-up", SetUpOptions, of("set_up"), machine, ("set-up",), kept),
     )
     return Program("python -m benchmarks", "Figures for docs/.", verbs)
 
@@ -112,35 +83,21 @@ def _everything(options: EverythingOptions) -> int:
 def _matrix(options: MatrixOptions) -> int:
     from benchmarks.matrix import run
 
-    run(options.arguments, write_docs=options.write_docs)
+    run(options.arguments, options.page("models.md") if options.write_docs else None)
     return 0
 
 
 def _parameters(options: ParameterOptions) -> int:
     from benchmarks.counts import run
 
-    run(write_docs=options.write_docs)
-    return 0
-
-
-def _bundle(options: BundleOptions) -> int:
-    from benchmarks.bundle import run
-
-    run(cache=options.cache, lock=options.lock, write_docs=options.write_docs)
-    return 0
-
-
-def _set_up(options: SetUpOptions) -> int:
-    from benchmarks.set_up import run
-
-    run(options)
+    run(options.page("models.md") if options.write_docs else None)
     return 0
 
 
 def _size(options: SizeOptions) -> int:
     from benchmarks.size import run
 
-    run(write_docs=options.write_docs)
+    run(options.page(PAGE) if options.write_docs else None)
     return 0
 
 

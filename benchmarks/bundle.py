@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.machine import describe
+from benchmarks.machine import made_by
 from benchmarks.markdown import DOCS, table, write_block
+from benchmarks.options import BundleOptions
 from bundle import dataset, wheels_dataset
 from bundle.companions import companions
 from bundle.own_wheels import OWN_WHEELS
@@ -49,15 +50,15 @@ def measure(images: Sequence[Target], *, cache: Path, lock: Path) -> tuple[int, 
     return count, size / 1e6, seconds
 
 
-def run(*, cache: Path, lock: Path, write_docs: bool) -> None:
+def run(options: BundleOptions, command: Sequence[str], docs: Path = DOCS / "benchmarks.md") -> None:
     """Measure each known image alone, and all of them together; print the table.
 
     Args:
-        cache: see `measure`; it is filled first, so that no download is in the times.
-        lock: see `measure`.
-        write_docs: also write the table into docs/benchmarks.md.
+        options: of the command line; the cache is filled first, so that no download is in the times.
+        command: arguments as the user gave them; they stand below the table.
+        docs: document with the block.
     """
-    known = targets.known()
+    known, cache, lock = targets.known(), options.cache, options.lock
     measure(known, cache=cache, lock=lock)
     rows = []
     for images in [*([target] for target in known), known]:
@@ -66,9 +67,7 @@ def run(*, cache: Path, lock: Path, write_docs: bool) -> None:
         pythons = ", ".join(sorted({target.minor for target in images}))
         rows.append([name, pythons, str(count), f"{megabytes:.1f}", f"{seconds:.1f}"])
         console().print(f"{name}: {count} wheels", markup=False)
-    text = (
-        f"{table(HEAD, rows, numbers_from=2)}\n\n`python -m benchmarks bundle --write-docs` on {describe()}"
-    )
+    text = f"{table(HEAD, rows, numbers_from=2)}\n\n{made_by(command)}"
     print(text)
-    if write_docs:
-        write_block(DOCS / "benchmarks.md", "bundle", text)
+    if options.write_docs:
+        write_block(docs, "bundle", text)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from benchmarks.markdown import DOCS, table, write_block
+from benchmarks.markdown import table, write_block
 from kit.models import build, names
 
 Config = dict[str, Any]
@@ -128,11 +129,11 @@ def packages_table(found: Mapping[Published, float]) -> str:
     return table(["detector, 80 classes", "configuration", "M parameters", "published"], rows, numbers_from=2)
 
 
-def run(*, write_docs: bool) -> None:
-    """Print both tables; `write_docs` also writes them into docs/models.md."""
+def run(docs: Path | None) -> None:
+    """Print both tables, and write them into a page, docs/models.md or a copy, if one is given."""
     of_registry = registry_table({name: registered(name) for name in names()})
     of_packages = packages_table({entry: detector(entry) for entry in PUBLISHED})
     for name, text in (("registry", of_registry), ("packages", of_packages)):
         print(text, end="\n\n")
-        if write_docs:
-            write_block(DOCS / "models.md", name, text)
+        if docs is not None:
+            write_block(docs, name, text)

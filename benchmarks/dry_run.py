@@ -63,12 +63,13 @@ def slides(name: str, count: int, seed: int) -> dict[str, tuple[int, int]]:
     return {f"{name}{number:02d}": (int(sides[number][0]), int(sides[number][1])) for number in range(count)}
 
 
-def run(options: DryRunOptions, command: Sequence[str]) -> None:
+def run(options: DryRunOptions, command: Sequence[str], docs: Path = DOCS / "benchmarks.md") -> None:
     """Run predict.py twice for each size: as commit run with a forecast, and as hidden run.
 
     Args:
         options: of the command line.
         command: arguments as the user gave them; they stand below the table.
+        docs: document with the block.
     """
     rows, ratios = [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -87,8 +88,8 @@ def run(options: DryRunOptions, command: Sequence[str]) -> None:
     verdict = f"{near} of {len(ratios)} forecasts are within {100 * _WITHIN:.0f} % of the hidden run."
     print(verdict)
     if options.write_docs:
-        how = f"`python -m benchmarks {' '.join(command)}` on {machine.describe()}"
-        write_block(DOCS / "benchmarks.md", BLOCK, f"{table(HEAD, rows)}\n\n{verdict}\n\n{how}")
+        how = machine.made_by(command)
+        write_block(docs, BLOCK, f"{table(HEAD, rows)}\n\n{verdict}\n\n{how}")
 
 
 def _compare(

@@ -61,7 +61,7 @@ def run(options: EarlyStoppingOptions, command: Sequence[str], docs: Path = DOCS
             rows += _rows(what, built)
             show_table(what, HEAD[1:], [row[1:] for row in rows if row[0] == what])
     if options.write_docs:
-        how = f"`python -m benchmarks {' '.join(command)}` on {machine.describe()}"
+        how = machine.made_by(command)
         write_block(docs, BLOCK, f"{table(HEAD, rows)}\n\n{how}")
 
 

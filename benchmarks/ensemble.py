@@ -52,7 +52,7 @@ def run(options: EnsembleOptions, command: Sequence[str], docs: Path = DOCS / "b
     ]
     show_table(BLOCKS[options.part], HEAD, rows)
     if options.write_docs:
-        how = f"`python -m benchmarks {' '.join(command)}` on {machine.describe()}"
+        how = machine.made_by(command)
         write_block(docs, BLOCKS[options.part], f"{table(HEAD, rows)}\n\n{how}")
 
 

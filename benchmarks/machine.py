@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,3 +28,18 @@ def describe(device: str = "cpu") -> str:
     # the processor.
     load = f"load {os.getloadavg()[0]:.1f} at the end"
     return f"{processor}, {memory / 2**30:.0f} GiB; {versions}; {time.strftime('%Y-%m-%d')}; {load}"
+
+
+def made_by(command: Sequence[str], device: str = "cpu") -> str:
+    """Return the line below a table: the command that made it, and the machine.
+
+    Args:
+        command: arguments of `python -m benchmarks` as the user gave them. --docs says where the table is
+            kept and not how it is made, so it is left out; a folder of this machine becomes DIR.
+        device: "cpu" or "cuda".
+    """
+    words = ["DIR" if Path(word).is_absolute() else word for word in command]
+    while "--docs" in words:
+        place = words.index("--docs")
+        del words[place : place + 2]
+    return f"`{shlex.join(['python', '-m', 'benchmarks', *words])}` on {describe(device)}"

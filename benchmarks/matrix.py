@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from benchmarks.markdown import DOCS, table, write_block
+from benchmarks.markdown import table, write_block
 from kit.errors import KitError
 
 ROOT = Path(__file__).parents[1]
@@ -44,12 +44,12 @@ def matrix_table(found: dict[str, dict[str, bool]]) -> str:
     return table(["network", *checks], rows, numbers_from=len(checks) + 1)
 
 
-def run(arguments: Sequence[str], *, write_docs: bool) -> None:
+def run(arguments: Sequence[str], docs: Path | None) -> None:
     """Run the suite and print the matrix.
 
     Args:
         arguments: more arguments for pytest.
-        write_docs: also write the table into docs/models.md.
+        docs: page to write the table into, docs/models.md or a copy; None: print it only.
 
     Raises:
         KitError: a check did not pass; the table is not written then.
@@ -64,5 +64,5 @@ def run(arguments: Sequence[str], *, write_docs: bool) -> None:
     print(text)
     if done.returncode:
         raise KitError("the conformance suite did not pass", where=SUITE, fix="see its messages above")
-    if write_docs:
-        write_block(DOCS / "models.md", "matrix", text)
+    if docs is not None:
+        write_block(docs, "matrix", text)

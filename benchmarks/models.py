@@ -34,7 +34,7 @@ def run(options: ModelOptions, command: Sequence[str], docs: Path = DOCS / "benc
         head, rows = _measure(part, chosen, options)
         show_table(part, head, rows)
         if options.write_docs:
-            how = f"`python -m benchmarks {' '.join(command)}` on {machine.describe(options.device)}"
+            how = machine.made_by(command, options.device)
             write_block(docs, part, f"{table(head, rows)}\n\n{how}")
 
 

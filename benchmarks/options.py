@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+from benchmarks.markdown import DOCS
 from kit.command_line import option
+from kit.errors import KitError
 from kit.typed_json import Limit, above, at_least
 
 Count = Annotated[int, at_least(1)]
@@ -52,6 +54,26 @@ class Documented:
     """Options that all benchmarks share."""
 
     write_docs: bool = field(default=False, metadata=option("keep the tables in docs/"))
+    docs: Path | None = field(
+        default=None, metadata=option("a copy of docs/, to keep them there instead", metavar="DIR")
+    )
+
+    def page(self, name: str) -> Path:
+        """Return a page that the tables are kept in.
+
+        Args:
+            name: of its file.
+
+        Raises:
+            KitError: figures of a tiny form would be kept in docs/.
+        """
+        if self.write_docs and self.docs is None and getattr(self, "tiny", False):
+            raise KitError(
+                "figures of the tiny form mean nothing, so docs/ does not get them",
+                where="--write-docs",
+                fix="name a copy of docs/ with --docs DIR, or leave out --tiny",
+            )
+        return (self.docs or DOCS) / name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +87,14 @@ class EverythingOptions(Documented):
             metavar="DIR",
         ),
     )
+    only: tuple[str, ...] = field(
+        default=(), metadata=option("the commands that write these tables", metavar="NAME")
+    )
     dry_run: bool = field(default=False, metadata=option("name the commands and run none"))
+    tiny: bool = field(
+        default=False,
+        metadata=option("every command in its smallest form, into a new copy of the pages: --docs DIR"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +222,9 @@ class SetUpOptions(BundleOptions):
             "where files are written (default: in memory, /dev/shm, if it has the room)", metavar="DIR"
         ),
     )
+    tiny: bool = field(
+        default=False, metadata=option("the smallest ten wheels: does the benchmark itself work?")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,3 +334,24 @@ class DryRunOptions(Documented):
         default=1800, metadata=option("of each run", metavar="SECONDS")
     )
     workers: Count = field(default=2, metadata=option("processes of predict.py", metavar="N"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions(Documented):
+    """Show the scores that `nox -s demo` left, beside those of the baselines."""
+
+    demo: Path = field(default=Path("dist/demo"), metadata=option("what the demo left", metavar="DIR"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleOptions(Documented):
+    """Walk through the two examples of docs/own-model.md, from the training to a scored rehearsal."""
+
+    only: tuple[str, ...] = field(
+        default=("segmenter", "classifier"), metadata=option("these examples", metavar="NAME")
+    )
+    found: Path | None = field(
+        default=None,
+        metadata=option("what `nox -s example` left (work/examples), instead of running them", metavar="DIR"),
+    )
+    tiny: bool = field(default=False, metadata=option("a few training steps: does the walk itself work?"))

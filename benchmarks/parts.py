@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
 from benchmarks.markdown import DOCS, table, write_block
-from benchmarks.options import InferenceOptions, Part, TrainingOptions
+from benchmarks.options import PARTS, TRAINING_PARTS, InferenceOptions, Part, TrainingOptions
 from kit.errors import KitError
 from kit.local.console import show_table
 
@@ -18,15 +18,11 @@ REQUIREMENTS = "requirements-bench.txt"
 
 
 def run(
-    parts: Mapping[str, Part],
-    options: InferenceOptions | TrainingOptions,
-    command: Sequence[str],
-    docs: Path = DOCS / "benchmarks.md",
+    options: InferenceOptions | TrainingOptions, command: Sequence[str], docs: Path = DOCS / "benchmarks.md"
 ) -> None:
     """Measure the chosen parts and print their tables; `write_docs` also writes them into a document.
 
     Args:
-        parts: of the verb.
         options: of the command line.
         command: arguments as the user gave them; they stand below each table.
         docs: document with a block for each part.
@@ -34,6 +30,7 @@ def run(
     Raises:
         KitError: a peer is not installed, a measurement failed, or two ways give different results.
     """
+    parts = PARTS if isinstance(options, InferenceOptions) else TRAINING_PARTS
     chosen = [options.part] if options.part else list(parts)
     # All peers are checked before the first part runs: a missing library must not show after half an hour.
     for name in chosen:
@@ -47,7 +44,7 @@ def run(
         rows = list(module.rows(small=options.tiny, rounds=options.rounds or part.rounds, **more))
         show_table(name, module.HEAD, rows)
         if options.write_docs:
-            how = f"`python -m benchmarks {' '.join(command)}` on {machine.describe()}"
+            how = machine.made_by(command)
             write_block(docs, name, f"{table(module.HEAD, rows)}\n\n{how}")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.child import call
-from benchmarks.machine import describe
+from benchmarks.machine import made_by
 from benchmarks.markdown import DOCS, table, write_block
 from benchmarks.options import SetUpOptions
 from benchmarks.rounds import in_turns, median_ratio
@@ -42,6 +42,8 @@ from submission.runtime.inputs.wheels import is_protected
 
 NAME = "set-up-wheels"
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a random name is made in it
+_TINY = 10
+"""Wheels of the tiny form, the smallest ones."""
 _COPIES = 20
 """The wheels lie there three times, and a tool unpacks them twice at most, to four times the size."""
 PACKED, OURS, UV, PIP = (
@@ -106,8 +108,13 @@ def write_bundle(wheels: Sequence[Path], folder: Path, tag: str) -> Path:
     return folder / NAME
 
 
-def run(options: SetUpOptions) -> None:
-    """Measure, print the tables, and keep them in docs/benchmarks.md if the options say so.
+def run(options: SetUpOptions, command: Sequence[str], docs: Path = DOCS / "benchmarks.md") -> None:
+    """Measure, print the tables, and keep them in the docs if the options say so.
+
+    Args:
+        options: of the command line.
+        command: arguments as the user gave them; they stand below the tables.
+        docs: document with the block.
 
     Raises:
         KitError: no known image has this Python, a wheel is missing, or a way fails.
@@ -116,7 +123,10 @@ def run(options: SetUpOptions) -> None:
     fitting = [target for target in targets.known() if target.tag == tag]
     if not fitting:
         raise KitError(f"no known image has Python {tag}", fix="run the benchmark with a Python of an image")
-    wheels = choose(fitting[0], cache=options.cache, lock=options.lock, megabytes=options.megabytes)
+    megabytes = 0.0 if options.tiny else options.megabytes
+    wheels = choose(fitting[0], cache=options.cache, lock=options.lock, megabytes=megabytes)
+    if options.tiny:
+        wheels = sorted(wheels, key=lambda path: path.stat().st_size)[:_TINY]
     size = sum(path.stat().st_size for path in wheels)
     console().print(f"{len(wheels)} wheels, {size / 1e6:.0f} MB", markup=False)
     place = (options.scratch or _memory(size) or options.cache).absolute()
@@ -137,18 +147,19 @@ def run(options: SetUpOptions) -> None:
     text += (
         f"\n\n{len(wheels)} wheels of {size / 1e6:.0f} MB in all, {options.rounds} rounds, "
         f"{'in memory' if place == _MEMORY else 'on a disk'}; "
-        f"`python -m benchmarks set-up --write-docs` on {describe()}"
+        f"{made_by(command)}"
     )
     print(text)
     if options.write_docs:
-        write_block(DOCS / "benchmarks.md", "set-up", text)
+        write_block(docs, "set-up", text)
 
 
 def _memory(size: int) -> Path | None:
     """Return a folder in memory, if wheels of so many bytes and all that is made of them fit in.
 
-    A disk of a shared machine takes the same installation in 5 s after a pause and in 17 s after other
-    writing, so the ratio of two tools would say which of them came after a pause.
+    A disk of a shared machine takes one and the same installation in a few seconds after a pause and in
+    several times as many after other writing, so the ratio of two tools would say which of them came after a
+    pause.
     """
     try:
         return _MEMORY if shutil.disk_usage(_MEMORY).free > _COPIES * size else None

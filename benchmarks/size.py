@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.markdown import DOCS, table, write_block
+from benchmarks.markdown import table, write_block
 from benchmarks.published_ensembles import SIZES, write
-from submission.render import render
+from kit.local.costs import load_with_costs
+from submission.modules import collect, source_root
+from submission.render import entry_points, render
+from submission.runtime.script.text import IMPORTER
+from submission.shortening import (
+    half_indented,
+    joined_marks,
+    short_docstrings,
+    without_comments,
+    without_future,
+    without_imports,
+    without_types,
+)
 
 PARTS = {
     "submission/runtime/": "runtime: `submission/runtime`",
@@ -25,6 +37,15 @@ PARTS = {
 }
 """Beginning of a part's path -> its row in the table; the first one that fits counts."""
 _REST = "header, frames of the parts, start"
+_STEPS: Mapping[str, Callable[[str], str]] = {
+    "the import that makes annotations texts": without_future,
+    "docstrings, but the first sentence of a module's": short_docstrings,
+    "types that functions name": without_types,
+    "imports that only these types needed": without_imports,
+    "comments": lambda text: joined_marks(without_comments(text)),
+    "half of the indents": half_indented,
+}
+"""What a module loses on the way into predict.py, in the order of `shortening.shortened`."""
 
 
 def measure(script: Path) -> dict[str, int]:
@@ -59,22 +80,50 @@ def _parts(text: str) -> Mapping[str, str]:
     return space["PARTS"]
 
 
-def run(*, write_docs: bool) -> None:
-    """Render every published ensemble, and print the kilobytes of each part.
+def left_out(ensemble_file: Path) -> dict[str, int]:
+    """Return the bytes that the modules of an ensemble's script lose in each step of their shortening.
 
     Args:
-        write_docs: also write the table into docs/benchmarks.md.
+        ensemble_file: ensemble.json.
+
+    Returns:
+        Row of the table -> bytes.
+    """
+    ensemble = load_with_costs(ensemble_file)
+    texts = [
+        module.text
+        for module in collect(source_root(), *entry_points(ensemble))
+        if module.path != IMPORTER  # it loses nothing but half of its indents
+    ]
+    lost = {}
+    for row, step in _STEPS.items():
+        shorter = [step(text) for text in texts]
+        lost[f"left out: {row}"] = _bytes(texts) - _bytes(shorter)
+        texts = shorter
+    return lost
+
+
+def _bytes(texts: Sequence[str]) -> int:
+    return sum(len(text.encode()) for text in texts)
+
+
+def run(docs: Path | None) -> None:
+    """Render every published ensemble, and print the kilobytes of each part, and of what is left out.
+
+    Args:
+        docs: page to write the table into, docs/benchmarks.md or a copy; None: print it only.
     """
     columns: dict[str, dict[str, int]] = {}
     for name, size in SIZES.items():
         with tempfile.TemporaryDirectory() as folder:
             ensemble, bundle = write(Path(folder), size)
             columns[name] = measure(render(ensemble, bundle, Path(folder) / "predict.py").script)
+            columns[name] |= left_out(ensemble)
     rows = [
         [row, *(f"{column[row] / 1000:.1f}" for column in columns.values())]
         for row in next(iter(columns.values()))
     ]
     text = table(["kB", *columns], rows)
     print(text)
-    if write_docs:
-        write_block(DOCS / "benchmarks.md", "size", text)
+    if docs is not None:
+        write_block(docs, "size", text)

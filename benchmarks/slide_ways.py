@@ -245,6 +245,7 @@ WAYS: Mapping[str, tuple[Callable[[_Setup], str | None], str]] = {
     "ours": (_ours, "kit.inference.runner"),
     "forward": (_forward, "kit.inference.runner"),
     "published": (_published, "rasterio"),
+    "published, configured": (_published, "rasterio"),
     "monai-constant": (_monai_constant, "monai.inferers.utils"),
     "monai-gaussian": (_monai_gaussian, "monai.inferers.utils"),
     "mmseg": (_mmseg, "mmseg.models.segmentors"),

@@ -62,6 +62,7 @@ BLOCKS = {
     "decisions": "workers-decisions",
 }
 BUDGETS = (8, 15, 30, 60, 300)
+_TINY_BUDGETS = (60,)
 _WAYS: Mapping[str, Mapping[str, Any]] = {
     "raw strips": {"rowsperstrip": 64},
     "raw tiles of 512": {"tile": (512, 512)},
@@ -112,7 +113,7 @@ def run(options: WorkerOptions, command: Sequence[str], docs: Path = DOCS / "ben
         "decisions": lambda options: workers_decisions.measure(tiny=options.tiny),
     }
     text = parts[options.part](options)
-    text += f"\n\n`python -m benchmarks {' '.join(command)}` on {machine.describe()}"
+    text += f"\n\n{machine.made_by(command)}"
     print(text)
     if options.write_docs:
         write_block(docs, BLOCKS[options.part], text)
@@ -275,11 +276,11 @@ def _budgets(options: WorkerOptions) -> str:
             "the part budgets needs rendered ensembles, the bundle of each, and data with a truth for each",
             fix="name --predict dist/NAME/predict.py --bundle dist/NAME/bundle --data sample/NAME",
         )
-    rows = []
+    rows, budgets = [], _TINY_BUDGETS if options.tiny else BUDGETS
     for predict, bundle, data in zip(options.predict, options.bundle, options.data, strict=True):
-        found = {budget: _rehearsed(predict, bundle, data, budget) for budget in reversed(BUDGETS)}
-        longest = found[max(BUDGETS)][1]
-        for budget in BUDGETS:
+        found = {budget: _rehearsed(predict, bundle, data, budget) for budget in reversed(budgets)}
+        longest = found[max(budgets)][1]
+        for budget in budgets:
             score, report = found[budget]
             rungs, fitting = len(report["rungs"]), done_by(longest, report["deadline"])
             row = [data.name, f"{budget}", "none" if score is None else f"{score:.4f}"]

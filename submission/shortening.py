@@ -51,7 +51,7 @@ def shortened(text: str) -> str:
 def without_future(text: str) -> str:
     """Return a module's text with a blank line for the import that makes annotations texts.
 
-    The importer compiles all modules as if they had it: 130 times this line would take 4.5 kB.
+    The importer compiles all modules as if they had it; `nox -s bench -- size` says what that saves.
     """
     return _FUTURE.sub("", text, count=1)
 

@@ -51,13 +51,13 @@ def run(options: BudgetOptions, command: Sequence[str], docs: Path = DOCS / "ben
 
         image = docs.with_name("budget.svg")
         picture.draw(worlds, image)
-        how = f"{options.worlds} worlds, seed {options.seed}; `python -m benchmarks {' '.join(command)}` on "
+        how = f"{options.worlds} worlds, seed {options.seed}; {machine.made_by(command)}"
         parts = (
             table(summary.HEAD, rows),
             "Mean and 5th percentile of score / best by kinds of worlds:",
             table(summary.GROUP_HEAD, groups),
             f"![Part of the worlds below a ratio, for each way]({image.name})",
-            how + machine.describe(),
+            how,
         )
         write_block(docs, BLOCK, "\n\n".join(parts))
 

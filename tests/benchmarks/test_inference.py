@@ -39,7 +39,7 @@ def measured(tmp_path, part):
     """Rows of the table that the command writes, as dicts, and what stands below it."""
     docs = Path(shutil.copy(DOCS / "benchmarks.md", tmp_path))
     command = ["--part", part, "--tiny", "--rounds", "1", "--write-docs"]
-    parts.run(PARTS, options(*command), ["inference", *command], docs)
+    parts.run(options(*command), ["inference", *command], docs)
     written, _, how = block(docs, part).partition("\n\n")
     head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in written.splitlines())
     return [dict(zip(head, row, strict=True)) for row in rows], how
@@ -156,7 +156,7 @@ def test_the_published_run_lengths_are_ours():
 def test_a_missing_peer_is_named_with_the_file_that_has_it(monkeypatch):
     monkeypatch.setitem(PARTS, "slide", Part("slide", 1, ("no_such_library",)))
     with pytest.raises(KitError, match="compares with no_such_library, which is not installed") as missing:
-        parts.run(PARTS, options("--part", "slide", "--tiny"), [])
+        parts.run(options("--part", "slide", "--tiny"), [])
     assert "requirements-bench.txt" in str(missing.value.fix)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import parts, training_loop
 from benchmarks.markdown import DOCS, block
-from benchmarks.options import TRAINING_PARTS, TrainingOptions
+from benchmarks.options import TrainingOptions
 from kit.command_line import parse
 from kit.errors import KitError
 
@@ -17,12 +17,7 @@ DETECTOR, UNET = training_loop.SUBJECTS
 def measured(tmp_path):
     docs = Path(shutil.copy(DOCS / "benchmarks.md", tmp_path))
     command = ["--part", "loop", "--tiny", "--rounds", "1", "--write-docs"]
-    parts.run(
-        TRAINING_PARTS,
-        parse(command, TrainingOptions, prog="benchmarks"),
-        ["training", *command],
-        docs,
-    )
+    parts.run(parse(command, TrainingOptions, prog="benchmarks"), ["training", *command], docs)
     written, _, how = block(docs, "loop").partition("\n\n")
     head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in written.splitlines())
     return [dict(zip(head, row, strict=True)) for row in rows], how

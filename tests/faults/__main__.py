@@ -33,6 +33,9 @@ class Options:
     each: bool = field(default=False, metadata=option("each fault alone, instead of schedules"))
     keep: Path | None = field(default=None, metadata=option("keep what failed there", metavar="DIR"))
     write_docs: bool = field(default=False, metadata=option("keep the table in docs/rehearse.md"))
+    docs: Path | None = field(
+        default=None, metadata=option("a copy of docs/, to keep it there instead", metavar="DIR")
+    )
 
 
 def _do(what: int | str, place: str, reference: str):
@@ -112,7 +115,9 @@ def _write_docs(options, text, runs, wrong):
 
     how = f"`nox -s faults -- --runs {options.runs} --seed {options.seed} --write-docs`"
     summary = f"{runs} runs, of which {runs - wrong} left a valid file in time with the right exit code."
-    write_block(DOCS / "rehearse.md", "faults", f"{text}\n\n{summary}\n\n{how} on {describe()}")
+    write_block(
+        (options.docs or DOCS) / "rehearse.md", "faults", f"{text}\n\n{summary}\n\n{how} on {describe()}"
+    )
 
 
 if __name__ == "__main__":

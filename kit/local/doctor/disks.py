@@ -15,7 +15,7 @@ from kit.local.doctor.finding import Finding, size
 _SEEN_S = 3.0
 """Seconds for the size of one folder; a cache of millions of files is then told as "more than"."""
 _ENVIRONMENT = 7e9
-"""Bytes of the environment of requirements.lock: 6.3 GB were measured."""
+"""Bytes of the environment of requirements.lock, rounded up."""
 _WHEELS = 0.3e9
 """Bytes of the wheels of a bundle for all known images (docs/benchmarks.md)."""
 _IMAGE = 6e9

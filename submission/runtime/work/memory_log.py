@@ -10,7 +10,7 @@ from submission.runtime.work.device import own_memory, total_memory
 from submission.runtime.work.processes import WorkerProcess
 
 _PAUSE = 0.25
-"""Seconds between two looks; one takes 0.02 ms for each process."""
+"""Seconds between two looks; one takes hardly any time for each process."""
 MOST = 200
 """Points that are kept."""
 

@@ -72,7 +72,7 @@ def run_to_end(script: Script, options: Options, report: RunReport, listed: List
 def delete(scratch: Scratch | None, until: float) -> None:
     """Delete the scratch folder, but stop waiting for that when the budget ends.
 
-    Thousands of unpacked files took up to 9 s. The disk of a batch session on Kaggle ends with the session,
+    Thousands of unpacked files took seconds. The disk of a batch session on Kaggle ends with the session,
     so nothing is deleted there but what lies in the output folder, which Kaggle keeps.
     """
     if scratch is None or (os.environ.get("KAGGLE_KERNEL_RUN_TYPE") == "Batch" and not scratch.in_output):
