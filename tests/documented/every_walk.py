@@ -1,10 +1,19 @@
 """All walks, and the documented commands that no walk takes, each with the reason or with another test."""
 
-from tests.documented import kidney, looking, others, own, road, training, wheels
+from tests.documented import bench, kidney, looking, others, own, road, training, wheels
 from tests.documented.walks import Walk
 
 ROAD = Walk("road", (*road.DEMO, *road.ROAD, *kidney.BUNDLES, *kidney.RENDERED, *kidney.SENT), road.kaggle)
-WALKS = (ROAD, training.ALL, own.SEGMENTER, own.CLASSIFIER, wheels.ALL, others.ALL, looking.PRINTS)
+WALKS = (
+    ROAD,
+    training.ALL,
+    own.SEGMENTER,
+    own.CLASSIFIER,
+    wheels.ALL,
+    bench.EACH,
+    others.ALL,
+    looking.PRINTS,
+)
 """The longest ones first."""
 THIS_RUN = {
     "nox", "nox -s tests", "nox -s tests lint", "python -m pip install noxuv", "python -m pip install uv",
@@ -43,6 +52,7 @@ NOT_HERE = {
     "python -m": "it stands for every program",
     "python -m NAME": "it stands for every program",
     "python -m kit ...": "it stands for every verb of kit",
+    "nox -s bench": "it takes a day; `all --tiny` takes each of its commands in small",
     "nox -s coverage": "it runs a part of these tests again",
     "nox -s lock": "it asks the index for today's newest releases, so its result changes",
     "nox -s train-vit-adapter-l-adamw -- --gpus 3": "it needs three GPUs",

@@ -19,7 +19,7 @@ PRINTS = Walk(
             Step(f"python -m {name} --help", _HELP.format(name))
             for name in ("bundle", "submission", "train_local")
         ),
-        Step("python -m bundle lock --check", ""),
+        Step("python -m bundle lock --check", r"\A\Z"),
         Step("python -m bundle shadow", "kaggle-2026-10"),
         Step("python -m bundle shadow --target kaggle-2026-10", "numpy"),
         Step("python -m bundle targets", "kaggle-2026-09-cpu"),

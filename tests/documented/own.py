@@ -63,6 +63,12 @@ SEGMENTER = Walk(
         Step("nox -s bundle -- tumour-regions", "hubmap-kit-tumour-regions-wheels", more=ONE_IMAGE),
         Step("nox -s render -- tumour-regions", r"predict\.py"),
         Step("nox -s rehearse -- tumour-regions --data sample/kidney", r"score +mean Dice 0\."),
+        Step(
+            "python -m benchmarks examples --found DIR --write-docs",
+            "segmenter",
+            {"DIR": "work/examples"},
+            more=("--only", "segmenter"),
+        ),
         my_competition,
         Step("nox -s new-competition -- /data/my-competition", r"my-competition\.toml", _MINE, more=_ANSWERS),
         Step(

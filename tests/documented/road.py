@@ -14,6 +14,10 @@ SLUGS = {"vasculature": "hubmap-hacking-the-human-vasculature", "kidney": "hubma
 QUICK = ("--patience", "30", "--poll", "0.1", "--accelerator", "cpu")
 ONE_IMAGE = ("--target", "kaggle-2026-10", "--no-gate")
 TINY = ("--tiny", "--only", "detectors-r50-tiny")
+BUDGETS = (
+    *("--tiny", "--predict", "dist/demo/kidney/predict.py"),
+    *("--bundle", "dist/demo/kidney/bundle", "--data", "sample/kidney"),
+)
 DATA = {VASCULATURE: "sample/vasculature", "DIR": "sample/kidney"}
 
 
@@ -45,6 +49,8 @@ def finished(kit):
 DEMO = (
     Step("nox -s demo", r"vasculature: submission .*kidney: submission 0\..*report: .*report\.html"),
     Step("nox -s upload -- demo/kidney --dry-run", "hubmap-kit-kidney", more=QUICK[:2], with_service=True),
+    Step("python -m benchmarks demo --write-docs", r"kidney.*vasculature"),
+    Step("nox -s bench -- workers --part budgets", r"kidney \| +8", more=BUDGETS),
     *(
         Step(
             f"python -m kit {verb} --competition kidney --data sample/kidney "
