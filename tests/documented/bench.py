@@ -49,7 +49,7 @@ EACH = Walk(
 def block_of(command):
     """The block that a command of the benchmarks writes; "" of no such command.
 
-    `nox -s bench -- workers --part memory` and `python -m benchmarks workers --part memory --rounds 2` write the
+    `nox -s bench -- workers --part memory` and `python -m benchmarks workers --part memory --tiny` write the
     block that everything.py has with this verb and part; without a part it is the verb's first one.
     """
     found = re.match(r"(?:nox -s bench --|python -m benchmarks) ([a-z].*)", command)
