@@ -6,6 +6,8 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.documented.walks import Step, Walk
 
 _ROOT = Path(__file__).parents[2]
@@ -43,9 +45,10 @@ def clusters(folder):
     for name in ("sbatch", "squeue", "scancel", "scontrol", "srun"):
         (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} {_SLURM} {jobs} {name} "$@"\n')
         (tools / name).chmod(0o755)
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 1, "include_dashboard": False}
-    )
+    head = {"num_cpus": 2, "num_gpus": 1, "include_dashboard": False}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")  # else a job waits until the other tests' processes are idle
+        cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
         yield {"PATH": path, "RAY": cluster.address}
