@@ -83,12 +83,23 @@ def pinned(kit):
 
 
 SENT = (
-    Step("nox -s bundle upload -- kidney --dry-run --no-gate", "", more=ONE_IMAGE[:2], with_service=True),
+    Step(
+        "nox -s bundle upload -- kidney --dry-run --no-gate",
+        "would become a new (dataset|version)",
+        more=ONE_IMAGE[:2],
+        with_service=True,
+    ),
     Step("nox -s bundle upload", "verified", more=(*_ONE, *QUICK[:2]), with_service=True),
     Step(
         "nox -s bundle upload render -- kidney", "verified", more=(*ONE_IMAGE, *QUICK[:2]), with_service=True
     ),
-    Step("nox -s upload -- COMPETITION --dry-run", "", _KIDNEY, more=QUICK[:2], with_service=True),
+    Step(
+        "nox -s upload -- COMPETITION --dry-run",
+        "would become a new (dataset|version)",
+        _KIDNEY,
+        more=QUICK[:2],
+        with_service=True,
+    ),
     Step(
         "python -m bundle upload --bundle dist/vasculature/bundle",
         "verified",

@@ -61,18 +61,24 @@ ALL = Walk(
         freeze,
         Step("nox -s probe -- --from freeze.txt --python 3.13 --name theirs", "theirs", more=_QUICK[6:]),
         Step("nox -s probe -- --local", '"target"', more=_QUICK[6:]),
-        Step("nox -s faults", "", more=("--schedules", "2")),
-        Step("nox -s faults -- --schedules 300 --seed 0 --write-docs", "", {"300": "2"}),
-        Step("nox -s faults -- --runs 300 --seed 0", "", {"300": "1"}),
-        Step("nox -s faults -- --runs 300 --seed 1000 --write-docs", "", {"300": "1"}),
+        Step("nox -s faults", r"\| push and submission \|", more=("--schedules", "2")),
+        Step(
+            "nox -s faults -- --schedules 300 --seed 0 --write-docs",
+            r"\| push and submission \|",
+            {"300": "2"},
+        ),
+        Step("nox -s faults -- --runs 300 --seed 0", "1 left what they have to", {"300": "1"}),
+        Step(
+            "nox -s faults -- --runs 300 --seed 1000 --write-docs", "1 left what they have to", {"300": "1"}
+        ),
         *(
             Step(f"python -m kit completion {shell} > {place}", "train_local", {">": (), place: ()})
             for shell, place in _SHELLS.items()
         ),
         Step("python -m bundle wheel", "required: VERB.*fix:", code=2),
         Step("python -m bundle wheel cbnetv2 --out DIR", r"cbnetv2-.*\.whl", {"DIR": "wheels"}),
-        Step("python -m documents write", ""),
-        Step("nox -s docs", ""),
+        Step("python -m documents write", r"\A\Z"),
+        Step("nox -s docs", "Session docs was successful"),
     ),
     kaggle,
 )

@@ -73,7 +73,12 @@ ROAD = (
     Step("nox -s train-all", "jobs are done", more=TINY),
     Step("nox -s ensemble bundle render", r"predict\.py", more=("vasculature", *ONE_IMAGE)),
     Step(f"nox -s rehearse -- vasculature --data {VASCULATURE}", "verdict", DATA),
-    Step("nox -s upload -- vasculature --dry-run", "", more=QUICK[:2], with_service=True),
-    Step("nox -s upload", "", more=("vasculature", *QUICK[:2]), with_service=True),
+    Step(
+        "nox -s upload -- vasculature --dry-run",
+        "would become a new (dataset|version)",
+        more=QUICK[:2],
+        with_service=True,
+    ),
+    Step("nox -s upload", "verified", more=("vasculature", *QUICK[:2]), with_service=True),
     Step("nox -s submit", "0.91234", more=("vasculature", *QUICK), with_service=True),
 )

@@ -69,7 +69,7 @@ def _prepared():
         ),
         Step(
             "python -m train_local stain body --data DIR --out STAINS --like hubmap1=A.tiff hubmap2=B.tiff",
-            "",
+            "30 copies",
             body | like,
         ),
         Step("nox -s prepare -- body --data DIR --stains STAINS", "body", body),
@@ -104,11 +104,11 @@ def _trained():
         Step("nox -s train-all -- kidney --only unet-regnety16-wide*", "unet-regnety16-wide", more=_PLAN),
         Step(
             "python -m train_local job kidney/unet-regnety16.fold0 --prepared work/kidney --out runs",
-            "",
+            "mean Dice",
             {"kidney/unet-regnety16.fold0": "kidney/unet-regnety16-tiny.fold0"},
             more=("--tiny",),
         ),
-        Step("nox -s train-detectors-r50 -- --budget 2h", "", more=_ONE_FOLD),
+        Step("nox -s train-detectors-r50 -- --budget 2h", "published steps fit into 7200 s", more=_ONE_FOLD),
         Step(
             "python -m train_local report --prepared work/kidney --runs runs --dist dist --out training.html",
             "training.html",
