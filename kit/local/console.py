@@ -31,6 +31,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from kit.local.wording import amount
+
 T = TypeVar("T")
 _EVERY_S = 30.0
 """Seconds between two lines of what takes long, where there are no bars."""
@@ -61,14 +63,6 @@ def console() -> Console:
 def results() -> Console:
     """Return a console on stdout, for a command whose result is a table."""
     return _console(sys.stdout)
-
-
-def amount(size: float) -> str:
-    """Return a number of bytes for a reader: "312 bytes", "4.2 MB", "17.0 GB"."""
-    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size:.0f} bytes"
 
 
 def show_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
