@@ -259,10 +259,17 @@ def test_a_problem_ends_with_2_and_the_page_has_a_line_for_each(tmp_path, capsys
     assert "not ready, see the problems" in said
 
 
-def test_long_findings_are_wrapped():
-    lines = _lines(Finding(about="thing", level="note", told="word " * 60, fix="do " * 60))
-    assert len(lines) > 4
-    assert all(len(line) <= 100 for line in lines)
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("200", 100)])
+def test_long_findings_are_wrapped_on_a_terminal(monkeypatch, columns, width):
+    path = "/a/folder-" + "of-a-long-name" * 9
+    finding = Finding(about="thing", level="note", told="word " * 60 + path, fix="do " * 60)
+    assert len(_lines(finding)) == 2, "a log has no width"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = _lines(finding)
+    assert len(lines) > 6
+    assert [len(line) <= width for line in lines].count(False) == 1
+    assert sum(path in line for line in lines) == 1
 
 
 def test_docker_without_its_engine_does_not_run(tmp_path, monkeypatch):
