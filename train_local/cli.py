@@ -215,8 +215,8 @@ class Stain:
     )
     like: tuple[str, ...] = field(
         metadata=option(
-            "a stain and any image of tissue that has it, once for each stain; the recipes of body know hubmap1, "
-            "hubmap2, sample1, test, pas and pas2",
+            "a stain and any image of tissue that has it, once for each stain; the recipes of body know "
+            "hubmap1, hubmap2, sample1, test, pas and pas2",
             metavar="NAME=FILE",
         )
     )
