@@ -128,8 +128,8 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     )
     about = {"prefix": options.prefix, "owner": options.owner, "licence": options.licence}
     described = {path: weights_dataset.describe(plan, **about) for path, plan in plans.items()}
-    names = [wheels_name, *(name for name, _ in described.values())]
-    former_ones = former.find(options.out, competitions, names, options.prefix)
+    names = {described[path][0]: [plan.competition] for path, plan in plans.items()}
+    former_ones = former.find(options.out, {wheels_name: competitions, **names}, options.prefix)
     weights = {path: weights_dataset.contents(plan, path, options.weights) for path, plan in plans.items()}
     pins = lockfile.load(options.lock)
     from bundle.foreign.own_models import own_model_wheels, roots_for  # imports torch
@@ -156,7 +156,9 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     _check_licences(wheels, options.accept_licence)
     tags = [target.tag for target in images]
     origins = {item.name: item.origin for item in foreign}
-    wheels += companions(wheels_name, wheels, tags=tags, own=OWN_WHEELS.keys(), origins=origins)
+    wheels += companions(
+        wheels_name, wheels, tags=tags, own=OWN_WHEELS.keys(), origins=origins, competitions=competitions
+    )
     results = []
     with progress() as display:
         task = display.add_task("datasets", total=1 + len(plans), note=wheels_name)

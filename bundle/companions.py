@@ -16,6 +16,7 @@ def companions(
     tags: Sequence[str] = (),
     own: Collection[str] = (),
     origins: Mapping[str, Origin] | None = None,
+    competitions: Collection[str] = (),
 ) -> list[Content]:
     """Return `verify.py`, `sbom.json` and, for a dataset of wheels, `pylock.toml`.
 
@@ -25,11 +26,14 @@ def companions(
         tags: Python tags that its wheels serve; empty if it has none.
         own: normalised names of wheels that we build.
         origins: normalised name -> source of wheels that were built of foreign sources.
+        competitions: that a dataset of wheels is for.
     """
     entries = [content.entry for content in contents]
     texts = {
         verify.NAME: verify.program(),
-        sbom.NAME: sbom.document(dataset, entries, own=own, origins=origins).encode(),
+        sbom.NAME: sbom.document(
+            dataset, entries, own=own, origins=origins, competitions=competitions
+        ).encode(),
     }
     if tags:
         texts[pylock.NAME] = pylock.document(entries, tags).encode()

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -131,7 +132,7 @@ def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
             _install(image, mounted / pylock.NAME, site)
             install_s = time.monotonic() - began
         with working(f"Python {python}: import all of it, and a network of each family"):
-            seen, ran, enforced = _try(image, stage, site, mounted, own_models(dataset.parent))
+            seen, ran, enforced = tried(image, stage, site, mounted, own_models(dataset.parent))
         size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
         distributions = len(list(site.glob("*.dist-info")))
     if failed := seen["failed"]:
@@ -219,10 +220,27 @@ def own_models(bundle: Path) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _try(
+def tried(
     image: Image, stage: Path, site: Path, mounted: Path, own: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], sandbox.Ran, sandbox.Enforced]:
-    """Run the program of the gate in the image, without a network."""
+    """Run the program of the gate in the image, without a network.
+
+    What it prints is shown only if something failed: old libraries print dozens of warnings about one another
+    when they are imported, and of a bundle that works nobody has to do anything about them.
+
+    Args:
+        image: with the Python that runs it.
+        stage: folder for its files.
+        site: where the wheels were installed.
+        mounted: the dataset they came from.
+        own: models of one's own, as of `own_models`.
+
+    Returns:
+        What was tried and what failed, as of `bundle.gate_program.main`; how it ran; what was enforced.
+
+    Raises:
+        KitError: it did not come to an end.
+    """
     folders = {name: stage / name for name in ("code", "home", "tmp")}
     for folder in folders.values():
         folder.mkdir()
@@ -250,14 +268,18 @@ def _try(
             "NO_ALBUMENTATIONS_UPDATE": "1",
         },
         seconds=_LIMIT,
+        shown=False,
     )
-    if not result.is_file():
+    seen = read_json(result) if result.is_file() else None
+    if seen is None or seen["failed"]:
+        sys.stderr.write(ran.text)
+    if seen is None:
         raise KitError(
             f"the imports did not come to an end (exit code {ran.code}): {ran.text.strip()[-800:]}",
             where=image.python,
             fix="import the modules named there by hand in this environment",
         )
-    return read_json(result), ran, enforced
+    return seen, ran, enforced
 
 
 def _asked_modules(mounted: Path, image: Image) -> list[str] | None:

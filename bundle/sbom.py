@@ -5,6 +5,7 @@ The same files give the same bytes: there is no clock in it, and its serial numb
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 NAME = "sbom.json"
 SOURCE = "hubmap-kit:source"
 """Property of a wheel that was built of a foreign source: what it is, with its commit or hash."""
+COMPETITION = "hubmap-kit:competition"
+"""Property of a dataset of wheels, once for each competition that it was built for."""
 _SERIALS = UUID("1c4f1d24-6c0f-5d0c-9c44-0a8b5f0b7e31")
 """Namespace of the serial numbers; chosen once by chance."""
 
@@ -31,6 +34,7 @@ def document(
     *,
     own: Collection[str] = (),
     origins: Mapping[str, Origin] | None = None,
+    competitions: Collection[str] = (),
 ) -> str:
     """Return the text of `sbom.json`: a component for each wheel and each file of weights, with its needs.
 
@@ -39,8 +43,10 @@ def document(
         entries: of its manifest; those that are neither wheel nor weights are passed over.
         own: normalised names of wheels that we build: they are on no index.
         origins: normalised name -> source of those that were built of foreign sources.
+        competitions: that the dataset is for, if it does not say so elsewhere.
     """
     # The library takes a third of a second to import, which `--help` does not need.
+    from cyclonedx.model import Property
     from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.output.json import JsonV1Dot6
@@ -49,7 +55,8 @@ def document(
         (entry for entry in entries if entry.role in {"wheel", "weights"}), key=lambda entry: entry.file
     )
     serial = uuid5(_SERIALS, sha256_json([dataset, [[entry.file, entry.sha256] for entry in listed]]))
-    root = Component(name=dataset, type=ComponentType.DATA, bom_ref=dataset)
+    told = [Property(name=COMPETITION, value=name) for name in competitions]
+    root = Component(name=dataset, type=ComponentType.DATA, bom_ref=dataset, properties=told)
     bom = Bom(serial_number=serial, metadata=BomMetaData(component=root))
     bom.metadata.timestamp = None  # type: ignore[assignment]  # the standard has it optional, the class has not
     components = {entry.file: _component(entry, own, origins or {}) for entry in listed}
@@ -58,6 +65,15 @@ def document(
     bom.register_dependency(root, list(components.values()))
     _add_needs(bom, listed, components)
     return JsonV1Dot6(bom).output_as_string(indent=1) + "\n"
+
+
+def competitions(text: str) -> frozenset[str]:
+    """Return what `document` was told of a dataset's competitions; none if the text is not of its kind."""
+    try:
+        properties = json.loads(text)["metadata"]["component"]["properties"]
+        return frozenset(str(item["value"]) for item in properties if item["name"] == COMPETITION)
+    except (ValueError, LookupError, TypeError):
+        return frozenset()
 
 
 def _component(entry: Entry, own: Collection[str], origins: Mapping[str, Origin]) -> Component:

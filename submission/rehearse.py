@@ -345,7 +345,6 @@ def _write_page(report: Path) -> None:
 def _told(settings: Settings, result: dict[str, Any]) -> str:
     enforced, ensemble = result["enforced"], ensemble_of(settings.predict)
     offline = "no network, read-only input" if enforced["network"] else "NOT OFFLINE"
-    score = result["score"]
     faults = (
         f"{', '.join(result['faults'])} (seed {result['seed']}); {len(result['struck'])} struck in a process"
     )
@@ -359,13 +358,18 @@ def _told(settings: Settings, result: dict[str, Any]) -> str:
         f"time        {result['seconds']:.1f} s of {result['budget']:.0f} s",
         f"submission  {settings.out / result['file']}: {'valid' if result['valid'] else 'NOT VALID'}",
         *(f"            {text}" for text in result["findings"]),
-        f"score       {score['metric']} {score['value']:.4f}"
-        if score
-        else "score       no truth to compare with",
+        *_score_told(result),
         *([f"page        {page}"] if (page := settings.out / "report.html").is_file() else []),
         *told(result["verdict"], len(ensemble.rungs)),
     ]
     return "\n".join(lines)
+
+
+def _score_told(result: dict[str, Any]) -> list[str]:
+    if (score := result["score"]) is not None:
+        return [f"score       {score['metric']} {score['value']:.4f}"]
+    first, *more = result["no_score"]
+    return [f"score       none: {first}", *(f"            {text}" for text in more if text)]
 
 
 def _machine_told(enforced: dict[str, Any]) -> str:

@@ -202,15 +202,23 @@ def _prepare(options: Prepare) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Stain:
-    """Make copies of the labelled images in other stains, for `prepare --stains`."""
+    """Recolour the labelled images like images in other stains (Macenko's method), for `prepare --stains`."""
 
     competition: str = field(
         metadata=option(_COMPETITIONS, metavar="COMPETITION", positional=True, names=_names)
     )
     data: Path = field(metadata=option("the competition's unpacked folder", metavar="DIR"))
-    out: Path = field(metadata=option("folder of the copies: DIR/<stain>/<id>.jpg", metavar="DIR"))
+    out: Path = field(
+        metadata=option(
+            "folder of the copies, DIR/NAME/<id>.jpg: what `prepare --stains` takes", metavar="DIR"
+        )
+    )
     like: tuple[str, ...] = field(
-        metadata=option("name of a stain and an image in it, e.g. hubmap1=slide.tiff", metavar="NAME=FILE")
+        metadata=option(
+            "a stain and any image of tissue that has it, once for each stain; the recipes of body know "
+            "hubmap1, hubmap2, sample1, test, pas and pas2",
+            metavar="NAME=FILE",
+        )
     )
     jobs: Annotated[int, at_least(1)] | None = field(
         default=None, metadata=option("processes (default: the processors, for much data)", metavar="N")

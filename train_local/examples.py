@@ -10,8 +10,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "prepare": (
         "prepare kidney --data DIR --out work/kidney",
         "prepare FILE.toml --data DIR --out work/mine --dry-run --json",
+        "prepare body --data DIR --out work/body --stains stains",
     ),
-    "stain": ("stain kidney --data DIR --out stains --like hubmap1=slide.tiff",),
+    "stain": (
+        "stain kidney --data DIR --out stains --like hubmap1=slide.tiff",
+        "stain body --data DIR --out stains --like hubmap1=A.tiff hubmap2=B.tiff",
+    ),
     "sample": ("sample --source DIR --out sample",),
     "train": (f"train unet-regnety16 {_PREPARED} --out runs/kidney --fold all --tiny",),
     "train-all": (

@@ -34,6 +34,7 @@ _OPTIONS = (
     *("--quiet", "--no-config", "--no-header", "--generate-hashes", "--annotation-style=line"),
     *("--no-emit-index-url", "--no-emit-find-links"),
 )
+_WHEELS_ONLY = ("--only-binary", ":all:")
 _FILE, _LOCK, _PYLOCK = "requirements.txt", "locked.txt", "pylock.toml"
 _PATIENCE = 900.0
 """Seconds for a resolution that may build sources to see what they need."""
@@ -128,14 +129,19 @@ def resolve(problem: Problem, folder: Path, *, preferred: str = "") -> Answer | 
     Args:
         problem: what for.
         folder: for uv's input and output; it is made.
-        preferred: an answer's preferences; these versions are taken where they fit.
+        preferred: an answer's preferences; if all of these versions fit, they are the answer, else those that
+            do are likely to be in it.
 
     Raises:
         KitError: no set of versions fits, the image has another torch or numpy than somebody needs, or the
             index cannot be reached or answers too slowly.
     """
     try:
-        done = _run(problem, folder, _LOCK, preferred, ["--only-binary", ":all:"])
+        # Pins first: of releases with many wheels uv 0.13 takes another version than the preferred one,
+        # though that one fits. So two images got each other's versions, and never the same.
+        done = _run(problem, folder, _LOCK, "", _WHEELS_ONLY, pins=preferred)
+        if preferred and done.returncode:
+            done = _run(problem, folder, _LOCK, preferred, _WHEELS_ONLY)
     except subprocess.TimeoutExpired as error:
         raise KitError(
             f"uv found no versions for {problem.target.name} in {_PATIENCE:.0f} s",
@@ -162,29 +168,41 @@ def resolve(problem: Problem, folder: Path, *, preferred: str = "") -> Answer | 
     raise uv_words.complaint(words, target, where, released=lambda name: with_wheel(name, target))
 
 
-def without_wheels(problem: Problem, folder: Path) -> dict[str, Pin]:
-    """Return the distributions of which the newest fitting release has sources and no wheel for the image.
+@dataclass(frozen=True)
+class WithSources:
+    """What uv chooses where sources are as good as wheels.
+
+    Attributes:
+        versions: name -> version.
+        lacking: name -> release that has sources and no wheel for the image, with the sources' hash.
+    """
+
+    versions: dict[str, str]
+    lacking: dict[str, Pin]
+
+
+def with_sources(problem: Problem, folder: Path) -> WithSources:
+    """Choose versions, of distributions with sources alone, too.
 
     With wheels alone, uv silently goes back to a release of years ago that did not need them yet. uv builds
     some sources to see what they need; where that fails, nothing is returned.
-
-    Returns:
-        Name -> release, with the hash of its source distribution.
     """
     try:
         done = _run(problem, folder, _PYLOCK, "", ["--format", "pylock.toml"])
         found = tomllib.loads((folder / _PYLOCK).read_text(encoding="utf-8")) if not done.returncode else {}
     except (subprocess.TimeoutExpired, OSError, ValueError):
-        return {}
+        return WithSources({}, {})
+    versions = {}
     pins: dict[str, Pin] = {}
     for package in found.get("packages", ()):
         name = canonicalize_name(package["name"])
+        versions[str(name)] = str(package.get("version", ""))
         wheels = [_file_of(wheel) for wheel in package.get("wheels", ())]
         left = problem.target.leaves_to_image(name) or name in problem.built
         if not left and "sdist" in package and not any(fits(wheel, problem.target) for wheel in wheels):
             hashes = (package["sdist"]["hashes"]["sha256"],)
             pins[name] = Pin(name=name, version=package["version"], hashes=hashes)
-    return pins
+    return WithSources(versions, pins)
 
 
 def _file_of(wheel: Mapping[str, Any]) -> str:
@@ -194,9 +212,9 @@ def _file_of(wheel: Mapping[str, Any]) -> str:
 
 
 def _run(
-    problem: Problem, folder: Path, out: str, begin: str, options: Sequence[str]
+    problem: Problem, folder: Path, out: str, begin: str, options: Sequence[str], *, pins: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run uv; it writes the file `out`, whose present content are its preferences."""
+    """Run uv with some pins; it writes the file `out`, which begins with its preferences."""
     links = folder / "wheels"
     links.mkdir(parents=True, exist_ok=True)
     for old in links.iterdir():
@@ -212,6 +230,7 @@ def _run(
         "constraints.txt": [
             *(str(line.requirement) for line in problem.wanted.constraints if line.name not in keep),
             *(f"{name}=={version}" for name, version in (keep | built).items()),
+            *pins.splitlines(),
         ],
         "excluded.txt": stand_ins.left_out(target),
     }

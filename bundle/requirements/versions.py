@@ -12,7 +12,15 @@ from packaging.version import Version
 from bundle.foreign.wheels import ForeignWheel
 from bundle.requirements import sdists
 from bundle.requirements.reading import Wanted
-from bundle.requirements.resolving import Answer, NoWheel, Problem, check_lines, resolve, without_wheels
+from bundle.requirements.resolving import (
+    Answer,
+    NoWheel,
+    Problem,
+    WithSources,
+    check_lines,
+    resolve,
+    with_sources,
+)
 from bundle.wheel_versions import with_wheel
 from bundle.wheelinfo import WheelInfo
 from kit.errors import KitError
@@ -86,6 +94,7 @@ def choose(
             f"more than {_MOST_SOURCES} distributions have no wheels",
             fix="ask for less, or build their wheels and name their folder in PIP_FIND_LINKS",
         )
+    job.tell_held_back(answers)
     return Chosen(
         pins={name: answer.pins for name, answer in answers.items()},
         built={name: dict(problem.built) for name, problem in problems.items()},
@@ -108,6 +117,7 @@ class _Work:
     def __init__(self, problems: dict[str, Problem], cache: Path, folder: Path) -> None:
         self.problems, self._cache, self._folder = problems, cache, folder
         self.of_sources: list[ForeignWheel] = []
+        self._free: dict[str, WithSources] = {}
 
     def resolve_all(self) -> tuple[dict[str, Answer], dict[str, dict[str, NoWheel]]]:
         """Resolve for all images; return the answers, and distribution -> target -> that it has no wheel."""
@@ -128,8 +138,8 @@ class _Work:
         self, tag: str, group: Sequence[Problem], preferred: str, lacking: dict[str, dict[str, NoWheel]]
     ) -> tuple[dict[str, Answer], str]:
         """Resolve for the images of one Python until all have the same versions; note what has no wheel."""
-        # A bundle has one wheel of a distribution for each Python. Each image is resolved with the versions
-        # of the former one as preferences. Where they differ all the same, the next round prefers the oldest:
+        # A bundle has one wheel of a distribution for each Python. Each image gets the versions of the former
+        # one, if they fit. Where they do not, the next round takes, or at least prefers, the oldest:
         #     image a has torch 2.10    tool 1.0, since 2.0 needs torch 2.11
         #     image b does not say      tool 2.0 at first; with 1.0 preferred it is content
         for _ in range(_ROUNDS):
@@ -161,7 +171,8 @@ class _Work:
         for tag in sorted({problem.target.tag for problem in self.problems.values()}):
             targets = [target for target, problem in self.problems.items() if problem.target.tag == tag]
             first = self.problems[targets[0]]
-            for name, pin in without_wheels(first, self._folder / targets[0]).items():
+            free = self._free[targets[0]] = with_sources(first, self._folder / targets[0])
+            for name, pin in free.lacking.items():
                 if not with_wheel(name, first.target):
                     pins.setdefault(pin, []).extend(targets)
         for pin, needing in pins.items():
@@ -196,7 +207,7 @@ class _Work:
         works = [target for target in self.problems if target not in where]
         pins: dict[Pin, list[str]] = {}
         for target, found in where.items():
-            pin = without_wheels(self.problems[target], self._folder / target).get(name)
+            pin = with_sources(self.problems[target], self._folder / target).lacking.get(name)
             if pin is None:
                 raise _nowhere(name, list(where), works, KitError(found.text))
             pins.setdefault(pin, []).append(target)
@@ -205,6 +216,37 @@ class _Work:
                 self._build(pin, needing)
             except KitError as error:
                 raise _nowhere(name, list(where), works, error) from error
+
+    def tell_held_back(self, answers: Mapping[str, Answer]) -> None:
+        """Say which lines of the file got an old release because a newer one needs what has no wheel."""
+        first: dict[str, str] | None = None
+        for target, free in self._free.items():
+            got = answers[target].versions
+            # Later Pythons prefer what the first one has; only what is older still is held back by wheels.
+            limits = [free.versions, *([first] if first is not None else [])]
+            first = got if first is None else first
+            lacking = [
+                f"{pin.name} {pin.version}"
+                for name, pin in free.lacking.items()
+                if got.get(name) != pin.version
+            ]
+            asked = {line.name for line in self.problems[target].lines()} - {*free.lacking}
+            old = {
+                name: free.versions[name]
+                for name in sorted(asked)
+                if all(_is_older(name, got, versions) for versions in limits)
+            }
+            if not lacking or not old:
+                continue
+            shipped = ", ".join(f"{name} {got[name]}" for name in old)
+            newest = ", ".join(f"{name} {version}" for name, version in old.items())
+            wanted = ", ".join(f"{name}>={version}" for name, version in old.items())
+            told = (
+                f"{target}: with wheels alone you get {shipped} and not {newest}, which needs "
+                f"{', '.join(lacking)}, of which there are sources only; write {wanted} into the file, "
+                "and they are built"
+            )
+            console().print(told, style="yellow", markup=False)
 
     def _build(self, pin: Pin, needing: Sequence[str]) -> None:
         told = f"{pin.name} {pin.version} has no wheel for {', '.join(needing)}: its sources are built"
@@ -215,6 +257,10 @@ class _Work:
             problem = self.problems[target]
             wheels = {**problem.built, pin.name: made.by_target[target]}
             self.problems[target] = replace(problem, built=wheels)
+
+
+def _is_older(name: str, got: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    return name in got and bool(other.get(name)) and Version(got[name]) < Version(other[name])
 
 
 def _oldest(answers: Mapping[str, Answer]) -> str:

@@ -16,12 +16,12 @@ from bundle.upload.expected import Expected, sent_files
 from kit import manifest
 from kit.artefacts import read_json
 from kit.errors import KitError
-from kit.local.console import amount
 from kit.local.kaggle.account import Account
 from kit.local.kaggle.outcome import Refused
 from kit.local.kaggle.wire import Wire
 from kit.local.kaggle_limits import TITLE_LENGTHS, TOP_LEVEL_ENTRIES
 from kit.local.kaggle_names import fate, mangle
+from kit.local.wording import amount
 
 _SKIPPED = re.compile(
     r"(dataset|datapackage|kernel|model|model-instance)(-metadata)?\.json|dataset-cover-image\..*"

@@ -30,13 +30,13 @@ from bundle.upload.wires import Wires
 from kit import manifest
 from kit.command_line import option
 from kit.errors import KitError
-from kit.local.console import amount
 from kit.local.kaggle import state as states
 from kit.local.kaggle.account import Account, account
 from kit.local.kaggle.state import State
 from kit.local.kaggle.waiting import Waiting, say
 from kit.local.kaggle.wire import Wire
 from kit.local.locks import only_one
+from kit.local.wording import amount
 from kit.typed_json import above, at_least
 
 

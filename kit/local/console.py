@@ -1,7 +1,8 @@
 """Progress bars and tables of the local commands, drawn by rich. On Kaggle, predict.py logs plain lines.
 
 There are colours and bars only where a person looks: stdout and stderr are a terminal, and NO_COLOR is not
-set. Elsewhere (a pipe, a log, CI) tables have no colours, and what takes long says a line now and then.
+set. Elsewhere (a pipe, a log, CI) tables have no colours, and what takes long says a line now and then;
+sentences are not folded there, so that a path in one can be copied and searched for.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from kit.local.narrow_tables import fitted
+from kit.local.wording import amount
+
 T = TypeVar("T")
 _EVERY_S = 30.0
 """Seconds between two lines of what takes long, where there are no bars."""
@@ -45,12 +49,24 @@ def is_watched() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
 
 
+class _Console(Console):
+    """rich's console; it folds no word of a table on a terminal, and no sentence elsewhere."""
+
+    def print(self, *objects: Any, soft_wrap: bool | None = None, **settings: Any) -> None:
+        """Print texts and tables, as rich's method does."""
+        if self.file.isatty():
+            objects = tuple(fitted(item, self) if isinstance(item, Table) else item for item in objects)
+        elif soft_wrap is None:
+            soft_wrap = all(isinstance(item, str) for item in objects)
+        super().print(*objects, soft_wrap=soft_wrap, **settings)
+
+
 def _console(stream: TextIO) -> Console:
     # Without a colour system rich writes no escape sequence at all; no_color alone leaves bold and dim.
     how: dict[str, Any] = {} if is_watched() else {"color_system": None, "force_terminal": False}
     if not stream.isatty() and not os.environ.get("COLUMNS"):
         how["width"] = _LOG_WIDTH
-    return Console(file=stream, **how)
+    return _Console(file=stream, **how)
 
 
 def console() -> Console:
@@ -61,14 +77,6 @@ def console() -> Console:
 def results() -> Console:
     """Return a console on stdout, for a command whose result is a table."""
     return _console(sys.stdout)
-
-
-def amount(size: float) -> str:
-    """Return a number of bytes for a reader: "312 bytes", "4.2 MB", "17.0 GB"."""
-    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size:.0f} bytes"
 
 
 def show_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -12,3 +12,11 @@ def counted(number: int, noun: str, *, plural: str = "") -> str:
         plural: several of them; empty for the noun and an "s".
     """
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def amount(size: float) -> str:
+    """Return a number of bytes for a reader: "312 bytes", "4.2 MB", "17.0 GB"."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size:.0f} bytes"

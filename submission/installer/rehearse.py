@@ -297,7 +297,7 @@ def run(options: Options) -> int:
 def _show(done: Sequence[Rehearsed], absent: Sequence[str]) -> None:
     screen = results()
     table = Table(title="install.py, offline", title_justify="left")
-    for heading in ("Python", "image", "mounts", "archives", "installed", "seconds", "again", "result"):
+    for heading in ("Python", "image", "mounts", "archives", "wheels", "seconds", "again", "result"):
         table.add_column(heading, overflow="fold")
     for item in done:
         row = (item.python, item.image, item.layout, item.archives, str(len(item.installed)))

@@ -23,15 +23,16 @@ def judge(competition: Competition, data: Path, submission: Path, truth_in: Path
         truth_in: the competition's folder as it is here, perhaps with the truth of the test images.
 
     Returns:
-        "valid", "findings", "score" (None without a truth) and, then, "no_score".
+        "valid", "findings", "score" and, where it is None, "no_score": why, and how to get one.
     """
     if not submission.is_file():
-        return {"valid": False, "findings": [f"error: no {submission.name} was written"], "score": None}
+        problem = f"no {submission.name} was written"
+        return {"valid": False, "findings": [f"error: {problem}"], "score": None, "no_score": [problem]}
     ids = competition.listing(data).ids
     if not ids:  # an empty test set: a header, and no row
         header = submission.read_text(encoding="utf-8").strip() == ",".join(competition.columns)
         findings = [] if header else ["error: there is no image, and the file has more than a header"]
-        return {"valid": header, "findings": findings, "score": None}
+        return {"valid": header, "findings": findings, "score": None, "no_score": ["there is no image"]}
     sizes, _ = image_sizes(competition, data, ids)
     report, predictions = competition.inspect(submission, ids, guess_sizes(ids, sizes))
     result: dict[str, Any] = {
@@ -42,8 +43,7 @@ def judge(competition: Competition, data: Path, submission: Path, truth_in: Path
     try:
         truth = LabelledData(competition, truth_in).truth(ids)
     except KitError as error:
-        result["no_score"] = error.problem
-        return result
-    if report.ok:
-        result["score"] = asdict(score(competition, truth, predictions))
-    return result
+        return {**result, "no_score": [error.problem, error.fix]}
+    if not report.ok:
+        return {**result, "no_score": ["the submission is not valid"]}
+    return {**result, "score": asdict(score(competition, truth, predictions))}

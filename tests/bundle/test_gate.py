@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import platform
 import shutil
 import subprocess
 import sys
@@ -14,14 +15,16 @@ from bundle import __main__ as cli
 from bundle import gate
 from bundle.packages.mmcv_portable import _ext
 from bundle.wheelfile import write_wheel
-from kit import manifest
+from kit import manifest, requested
 from kit.artefacts import write_json
 from kit.errors import KitError
 from kit.local import targets
+from kit.local.offline.simulated_image import Image
 from kit.local.program import run_cli
 from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
 from kit.manifest import Manifest
+from kit.requested import Asked, Requested
 from kit.typed_json import to_plain
 
 PROGRAM = Path(gate.__file__).with_name("gate_program.py")
@@ -111,6 +114,28 @@ def test_of_a_bundle_of_wheels_alone_what_it_was_asked_for_is_imported(site, tmp
     seen = attempt(site, tmp_path / "code", tmp_path, json.dumps(["single", "tool"]))
     assert seen["failed"].keys() == {"tool"}
     assert "needed_by_tool" in seen["failed"]["tool"]
+
+
+@pytest.mark.parametrize("module", ["noisy", "noisy_and_broken"])
+def test_warnings_of_libraries_are_shown_only_if_something_failed(tmp_path, capfd, module):
+    stage, site, mounted = (tmp_path / name for name in ("stage", "site", "mounted"))
+    noise = "import warnings\nwarnings.warn('old interface')\nprint('loaded')\n"
+    write(site, {"noisy.py": noise, "noisy_and_broken.py": noise + "import no_such_module\n"})
+    own = "cp" + "".join(platform.python_version_tuple()[:2])
+    asked = Asked(name="noisy", wanted="", where="a test", modules=[module], tags=[own])
+    for folder in (stage, mounted):
+        folder.mkdir()
+    write_json(mounted / requested.NAME, Requested(asked=[asked], of_image=[]).as_dict())
+    image = Image(target="bare", python=Path(sys.executable), version=platform.python_version(), packages={})
+    seen, ran, _ = gate.tried(image, stage, site, mounted, [])
+    told = capfd.readouterr()
+    assert "old interface" in ran.text
+    if module == "noisy":
+        assert (seen["failed"], told.out, told.err) == ({}, "", "")
+    else:
+        assert "no_such_module" in seen["failed"][module]
+        assert "old interface" in told.err
+        assert "loaded" in told.err
 
 
 def test_a_bare_image_has_what_no_bundle_ships_and_nothing_else():

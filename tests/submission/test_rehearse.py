@@ -48,7 +48,7 @@ def test_what_would_fail_on_kaggle_fails_here_and_says_why(settings, tmp_path):
     assert result["exit_code"] == 2
     assert result["valid"], "the fallback is a valid file"
     assert result["target"] == "bare"
-    assert result["score"] is None
+    assert (result["score"], result["no_score"][0]) == (None, "no truth for 2 images, the first is aaa")
     assert "this image has no torch, and torch is never shipped" in (tmp_path / "out" / "log.txt").read_text()
     assert (tmp_path / "out" / "submission.csv").read_text() == "id,predicted\naaa,\nbbb,\n"
     assert json.loads((tmp_path / "out" / "rehearsal.json").read_text()) == result

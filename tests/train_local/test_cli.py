@@ -29,6 +29,17 @@ def test_help_names_every_verb():
     assert done.stderr == ""
 
 
+def test_the_help_of_stain_names_the_stains_that_recipes_know(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["stain", "--help"])
+    assert ended.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    known = {stain for name in recipes.names() for stain in recipes.get(name).data.stains}
+    assert known == {"hubmap1", "hubmap2", "sample1", "test", "pas", "pas2"}
+    for word in (*known, "Macenko", "--like hubmap1=A.tiff hubmap2=B.tiff", "prepare --stains"):
+        assert word in text
+
+
 def test_recipes_are_listed_for_people_and_programs(capsys):
     assert cli.main(["recipes", "--json"]) == 0
     listed = {recipe["name"]: recipe for recipe in json.loads(capsys.readouterr().out)}

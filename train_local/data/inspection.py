@@ -103,10 +103,11 @@ def inspect(
         _require_place(places, image_id, data)
     truth = labelled.truth(ids)
     groups = {image_id: labelled.group_of(image_id) for image_id in ids}
+    of_values = strata.of_values(truth)
     images = Labelled(
         groups=groups,
-        organs=strata.of_values(truth)
-        or {image_id: source.info(data, image_id, "train").organ for image_id in ids},
+        organs=of_values.of or {image_id: source.info(data, image_id, "train").organ for image_id in ids},
+        strata=of_values.by or "organ",
         datasets={image_id: places[image_id].dataset for image_id in ids} if places else {},
         areas={image_id: _area(places[image_id], *_size(source, data, truth, image_id)) for image_id in ids}
         if places

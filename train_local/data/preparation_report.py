@@ -40,7 +40,7 @@ def report_text(made: Prepared) -> str:
     lines = [
         f"# {made.competition}: prepared data",
         "",
-        f"{size}; {len(made.unlabelled)} without labels; split: {made.split}, seed {made.seed}.",
+        f"{size}; {len(made.unlabelled)} without labels; split: {made.folds_by}, seed {made.seed}.",
         *(
             f"{what}: {', '.join(f'{name} {count}' for name, count in sorted(found.items()))}."
             for what, found in counts.items()
@@ -59,7 +59,7 @@ def report_text(made: Prepared) -> str:
 
 def show(made: Prepared) -> None:
     """Print the folds and what was found."""
-    title = f"{made.competition}: {len(made.images)} images in {len(made.folds)} folds ({made.split})"
+    title = f"{made.competition}: {len(made.images)} images in {len(made.folds)} folds ({made.folds_by})"
     show_table(title, _HEADINGS, _fold_rows(made))
     show_findings(made.findings)
     console().print(f"prepared data: {made.root}", markup=False)
@@ -75,7 +75,7 @@ def show_findings(findings: Sequence[str]) -> None:
 def show_plan(made: Prepared, jobs: Sequence[ArrayJob], root: Path) -> None:
     """Print the folds, and what `prepare` would write, how large it is and whether the disk holds it."""
     show_table(
-        f"{made.competition}: {len(made.images)} images in {len(made.folds)} folds ({made.split})",
+        f"{made.competition}: {len(made.images)} images in {len(made.folds)} folds ({made.folds_by})",
         _HEADINGS,
         _fold_rows(made),
     )
@@ -104,6 +104,7 @@ def described(made: Prepared) -> dict[str, Any]:
         "images": len(made.images),
         "unlabelled": len(made.unlabelled),
         "split": made.split,
+        "strata": made.strata,
         "seed": made.seed,
         "folds": [{"fold": fold.index, "train": fold.train, "valid": fold.valid} for fold in made.folds],
         "findings": list(made.findings),

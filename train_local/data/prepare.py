@@ -178,6 +178,7 @@ def _describe(
         unlabelled=unlabelled,
         folds=look.split.folds,
         split=look.split.rule,
+        strata=look.split.strata,
         seed=choices.get("seed", _SEED),
         reductions=sorted(set(choices.get("reductions", (1,)))) if semantic else [],
         sides=sorted(set(choices.get("sides", ()))) if semantic else [],

@@ -75,6 +75,7 @@ class Prepared:
         findings: notes and warnings for the report.
         code_version: that made it.
         definition: of a competition that a TOML file describes; None where the name says it all.
+        strata: what the folds are stratified by, beside that rule; "" for nothing.
         aliases: identities that runs of earlier versions know the same data by.
     """
 
@@ -94,7 +95,13 @@ class Prepared:
     findings: list[str] = field(default_factory=list)
     code_version: str
     definition: dict[str, Any] | None = None
+    strata: str = ""
     aliases: list[str] = field(default_factory=list)
+
+    @property
+    def folds_by(self) -> str:
+        """How the folds were made, for people: "group, stratified by class"."""
+        return f"{self.split}, stratified by {self.strata}" if self.strata else self.split
 
     @property
     def source(self) -> Competition:

@@ -21,13 +21,15 @@ class Labelled:
 
     Attributes:
         groups: id -> what an honest split keeps together (slide, WSI, patient).
-        organs: id -> organ; empty text where it is not known.
+        organs: id -> organ; empty text where it is not known. Of values: what their folds are stratified by.
+        strata: what `organs` are.
         datasets: id -> number of its dataset; empty in a competition without.
         areas: id -> column, row, width and height of a tile in its WSI; empty for whole images.
     """
 
     groups: Mapping[str, str]
     organs: Mapping[str, str] = field(default_factory=dict)
+    strata: str = "organ"
     datasets: Mapping[str, int] = field(default_factory=dict)
     areas: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)
 
@@ -45,11 +47,13 @@ class Split:
         rule: by which they were made.
         folds: of all labelled images.
         notes: what a person should know of them.
+        strata: what they are stratified by, beside the rule; "" for nothing.
     """
 
     rule: Rule
     folds: list[Fold]
     notes: list[str]
+    strata: str = ""
 
 
 def make(
@@ -136,7 +140,9 @@ def _whole(rule: Rule, made: list[Fold], images: Labelled, notes: list[str]) -> 
                 f"note: fold {fold.index} leaves out {len(others) - len(kept)} images of other datasets that "
                 'show held-out tissue; recipes that train on all of them (part "all") see it'
             )
-    return Split(rule, result, [*notes, *hygiene(result, images)])
+    several = len({images.organs.get(item, "") for item in images.reviewed()}) > 1
+    by = images.strata if rule == "group" and several else ""
+    return Split(rule, result, [*notes, *hygiene(result, images)], by)
 
 
 def touch(images: Labelled, first: str, second: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Literal, Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -40,6 +41,13 @@ _EVERY_S = 30.0
 """Seconds after which lines say how far the jobs are, where no state has changed."""
 _SHOWN = 4
 """Running jobs that such a line names."""
+_HEADINGS = ("job", "state", "step", "steps/s", "left", "GPU", "memory", "data", "metric")
+_LEFT = 2
+"""The first columns are words, the others numbers."""
+_LEAST_NEEDED = ("data", "memory", "GPU", "steps/s", "step")
+"""Columns that are left out of a terminal without room for all, in this order."""
+_UNLIMITED = 1000
+"""Characters of a line that has room for every column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,16 +152,12 @@ class LiveTable:
         room = max(self.screen.height - 6 - 2 * len(failed), 5)
         order = sorted(self.jobs, key=lambda job: _ORDER.index(self._times[job.name].state or "waiting"))
         shown = {job.name for job in order[:room]}
-        table = Table(expand=False)
-        table.add_column("job", no_wrap=True)
-        table.add_column("state", no_wrap=True)
-        for heading in ("step", "steps/s", "left", "GPU", "memory", "data", "metric"):
-            table.add_column(heading, justify="right", no_wrap=True)
+        rows = []
         for job in self.jobs:
             if job.name in shown:
                 state = self._times[job.name].state or "waiting"
-                cells = self._cells(job, state, statuses[job.name])
-                table.add_row(*map(Text, cells), style=_STYLES.get(state, "dim"))
+                rows.append((self._cells(job, state, statuses[job.name]), _STYLES.get(state, "dim")))
+        table = _fitted(rows, self.screen)
         more = len(self.jobs) - len(shown)
         lines = [Text(f"{more} more jobs are not shown", style="dim")] if more else []
         logs = [Text(f"{job.name} failed; its log: {job.log}", style="red") for job in failed]
@@ -247,3 +251,23 @@ class LiveTable:
         # One line each, however long: a log file has no width.
         self.screen.print(text, markup=False, highlight=False, soft_wrap=True)
         self._told = time.monotonic()
+
+
+def _fitted(rows: Sequence[tuple[tuple[str, ...], str]], screen: Console) -> Table:
+    """Return the table of some rows, each with its style, without columns that have no text or no room."""
+    hidden = {
+        heading for place, heading in enumerate(_HEADINGS) if not any(cells[place] for cells, _ in rows)
+    }
+    unlimited = screen.options.update(width=_UNLIMITED)
+    for next_one in (*_LEAST_NEEDED, ""):
+        table = Table(expand=False)
+        for place, heading in enumerate(_HEADINGS):
+            if heading not in hidden:
+                table.add_column(heading, justify="left" if place < _LEFT else "right", no_wrap=True)
+        for cells, style in rows:
+            kept = [Text(cell) for cell, name in zip(cells, _HEADINGS, strict=True) if name not in hidden]
+            table.add_row(*kept, style=style)
+        if Measurement.get(screen, unlimited, table).maximum <= screen.width:
+            break
+        hidden.add(next_one)
+    return table

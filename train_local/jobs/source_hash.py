@@ -3,6 +3,7 @@
     train_local.engine.train -> train_local.engine.loop -> train_local.engine.ema    all of them count
     train_local.recipes.unet     nobody imports it; what it says is in the resolved config
     a comment, a blank line      don't count: the syntax tree is hashed
+    kit.local.console            decides nothing (`DECIDE_NOTHING`) and does not count
     torch, mmdet, ...            count by their versions
 
 The files are parsed, not imported, so this takes a second and no torch.
@@ -42,6 +43,13 @@ LIBRARIES = (
     "torchvision",
 )
 """Distributions that read images or compute results; they count by their versions, for every job."""
+DECIDE_NOTHING: Mapping[str, str] = {
+    "kit.competitions.toml_file": "a competition's definition counts by its values, however they were read",
+    "kit.local.console": "how bars and tables look",
+    "kit.local.narrow_tables": "how tables look on a narrow terminal",
+    "kit.local.wording": "words around numbers that people read",
+}
+"""Module that jobs import -> why no result can depend on it: after a change of it nothing is done again."""
 OWN_WHEELS = ("mmcv-full",)
 """Distributions of these that are built here: their files change while the version stays."""
 
@@ -88,12 +96,15 @@ class Sources:
         return sorted(f"{package}.{path.stem}" for path in files if path.stem != "__init__")
 
     def closure(self, entries: Sequence[str]) -> dict[str, _Module]:
-        """Return the modules that some modules import, directly or through others, by name."""
+        """Return the modules that some modules import, directly or through others, by name.
+
+        Those of `DECIDE_NOTHING` are left out, with what only they import.
+        """
         found: dict[str, _Module] = {}
         waiting = list(entries)
         while waiting:
             name = waiting.pop()
-            if name in found or (module := self._module(name)) is None:
+            if name in found or name in DECIDE_NOTHING or (module := self._module(name)) is None:
                 continue
             found[name] = module
             waiting += module.imports

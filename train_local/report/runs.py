@@ -124,6 +124,11 @@ class RecipeScores:
     spread: float | None
 
     @property
+    def all_complete(self) -> bool:
+        """Whether each run has ended as its recipe says."""
+        return all(run.complete for run in self.runs)
+
+    @property
     def finished(self) -> int:
         """Number of finished runs."""
         return sum(run.state == "finished" for run in self.runs)

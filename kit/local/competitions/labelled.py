@@ -116,9 +116,17 @@ class LabelledData:
             raise KitError(
                 f"no truth for {len(absent)} image{'s' if len(absent) > 1 else ''}, the first is {absent[0]}",
                 where=self.data,
-                fix=f"truth is looked for in {' and '.join(self.files)}",
+                fix=f"truth is looked for in {' and '.join(self.files)}; {self._where_to_put_truth()}",
             )
         return {image_id: self.decode(found[image_id]) for image_id in wanted}
+
+    def _where_to_put_truth(self) -> str:
+        solution = self.competition.format.truth.solution
+        file = f"write it to {solution}" if solution else "name its file as `solution` in [truth]"
+        return (
+            "of the competition's own test images only Kaggle knows it. To score images that you held out, "
+            f"{file}, or give a --data that has it"
+        )
 
     def decode(self, entry: TruthEntry, size: tuple[int, int] | None = None) -> Prediction:
         """Return the truth of one image.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from kit.local.verbs import Verb
 from kit.local.version import root
 
 _WIDTH = 100
+"""Columns of the text, on a terminal that has as many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +79,18 @@ def _looked(title: str, look: Callable[[], list[Finding]]) -> list[Finding]:
 
 def _lines(finding: Finding) -> list[str]:
     head = f"  {finding.level:<8} {finding.about}: {finding.told}"
-    lines = textwrap.wrap(head, _WIDTH, subsequent_indent=" " * 11, drop_whitespace=True) or [head]
-    if finding.fix:
-        lines += textwrap.wrap(
-            finding.fix, _WIDTH, initial_indent=" " * 11 + "-> ", subsequent_indent=" " * 14
-        )
-    return lines
+    lines = _folded(head, indent=11) or [head]
+    return lines + (_folded(" " * 11 + "-> " + finding.fix, indent=14) if finding.fix else [])
+
+
+def _folded(text: str, *, indent: int) -> list[str]:
+    """Fold a line for a terminal, never inside a path; in a log it stays whole."""
+    if not sys.stdout.isatty():
+        return [text]
+    width = min(shutil.get_terminal_size().columns, _WIDTH)
+    return textwrap.wrap(
+        text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 DOCTOR = Verb(

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kit.local.doctor.environment import find_environment
-from kit.local.doctor.finding import Finding, size
+from kit.local.doctor.finding import Finding
+from kit.local.wording import amount
 
 _SEEN_S = 3.0
 """Seconds for the size of one folder; a cache of millions of files is then told as "more than"."""
@@ -77,7 +78,7 @@ def _disks(root: Path) -> Iterator[Finding]:
         place = next(path for path in (folders[0][0], *folders[0][0].parents) if path.exists())
         free, need = shutil.disk_usage(place).free, sum(need for _, need in folders)
         names = ", ".join(_short(folder, root) for folder, _ in folders)
-        told = f"{size(free)} free" + (f", the next steps need about {size(need)}" if need else "")
+        told = f"{amount(free)} free" + (f", the next steps need about {amount(need)}" if need else "")
         facts = {"free": free, "needed": need, "folders": [str(folder) for folder, _ in folders]}
         level, fix = "ok", ""
         if free < need:
@@ -93,35 +94,60 @@ def _caches(root: Path) -> Iterator[Finding]:
         "uv's cache": uv,
         "pip's cache": Path(os.environ.get("PIP_CACHE_DIR") or _user_cache() / "pip"),
         "environments (.nox)": root / ".nox",
-        "wheels": root / "build" / "wheels",
         "compiled operators": root / "build" / "wheels" / "native",
+        "wheels": root / "build" / "wheels",
         "simulated images": root / "build" / "images",
         "weights": root / "build" / "weights",
         "published checkpoints": root / "checkpoints",
     }
+    # uv makes hard links from its cache into environments: each file counts where it is seen first.
+    seen: set[tuple[int, int]] = set()
     for name, place in places.items():
         if place.is_dir():
-            total, whole = size_of(place)
-            told = f"{'' if whole else 'more than '}{size(total)} in {_short(place, root)}"
-            yield Finding(about=name, level="ok", told=told, facts={"bytes": total, "folder": str(place)})
+            total, shared, whole = size_of(place, seen)
+            told = f"{'' if whole else 'more than '}{amount(total)} in {_short(place, root)}"
+            told += f", and {amount(shared)} that are counted above" if shared else ""
+            facts = {"bytes": total, "counted_above": shared, "folder": str(place)}
+            yield Finding(about=name, level="ok", told=told, facts=facts)
 
 
 def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
-def size_of(folder: Path) -> tuple[int, bool]:
-    """Return the bytes of the files below a folder, and whether all of them were seen in time."""
-    until, total = time.monotonic() + _SEEN_S, 0
+def size_of(folder: Path, seen: set[tuple[int, int]] | None = None) -> tuple[int, int, bool]:
+    """Count the bytes of the files below a folder.
+
+    Args:
+        folder: a file that it holds under two names (hard links) takes its room once.
+        seen: device and inode of files that other folders hold; gets those of this one.
+
+    Returns:
+        Bytes of the files that were not seen before, bytes of the others, and whether all were seen in time.
+    """
+    until, total, shared = time.monotonic() + _SEEN_S, 0, 0
+    seen = set() if seen is None else seen
+    own: set[tuple[int, int]] = set()
+    whole = True
     for path, _, names in os.walk(folder):
         if time.monotonic() > until:
-            return total, False
+            whole = False
+            break
         for name in names:
             try:
-                total += os.lstat(os.path.join(path, name)).st_size  # noqa: PTH118 - a million times
+                found = os.lstat(os.path.join(path, name))  # noqa: PTH118 - a million times
             except OSError:  # another process deletes files there
                 continue
-    return total, True
+            place = found.st_dev, found.st_ino
+            if place in own:
+                continue
+            own.add(place)
+            if place in seen:
+                shared += found.st_size
+            else:
+                total += found.st_size
+    seen |= own
+    return total, shared, whole
 
 
 def _short(path: Path, root: Path) -> str:

@@ -26,8 +26,3 @@ class Finding:
     told: str
     fix: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
-
-
-def size(number: float) -> str:
-    """Return bytes for a reader: "312 MB", "17.0 GB"."""
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"

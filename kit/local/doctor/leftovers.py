@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kit.local.doctor.finding import Finding, size
-from kit.local.wording import counted
+from kit.local.doctor.finding import Finding
+from kit.local.wording import amount, counted
 
 _OLD_S = 3600.0
 """Seconds; what is younger may belong to a command that runs."""
@@ -48,7 +48,7 @@ def _temporary(root: Path) -> Iterator[Finding]:
         yield Finding(
             about="half-written files",
             level="note",
-            told=f"{counted(len(old), 'file')} of {size(total)} that a killed command left: "
+            told=f"{counted(len(old), 'file')} of {amount(total)} that a killed command left: "
             f"{_names(old, root)}",
             fix="run that command again, or delete them when no command of the kit runs",
             facts={"files": [str(path) for path in old[:100]], "bytes": total},

@@ -7,8 +7,9 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from kit.local.doctor.finding import Finding, size
+from kit.local.doctor.finding import Finding
 from kit.local.interpreters import PYTHONS
+from kit.local.wording import amount
 
 _LEAST_MEMORY = 4e9
 """The demo trains and predicts tiny networks in two processes of less than 2 GB each."""
@@ -74,12 +75,12 @@ def _memory(groups: Path, own: Path) -> Finding:
     limit, used = memory_limit(groups, own)
     most = min(there, limit) if limit else there
     left = min(free, limit - used) if limit else free
-    told = f"{size(most)}, {size(left)} free"
+    told = f"{amount(most)}, {amount(left)} free"
     if limit and limit < there:
-        told += f" (the container's limit; the machine has {size(there)})"
+        told += f" (the container's limit; the machine has {amount(there)})"
     facts = {"bytes": most, "free": left, "limit": limit}
     if most < _LEAST_MEMORY:
-        fix = f"give this machine or container {size(_LEAST_MEMORY)} or more"
+        fix = f"give this machine or container {amount(_LEAST_MEMORY)} or more"
         return Finding(about="memory", level="problem", told=told, fix=fix, facts=facts)
     if left < _LEAST_MEMORY:
         fix = "end other programs: a process of the kit takes up to 2 GB, a full training more"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -76,7 +77,18 @@ def run(options: NewCompetitionOptions) -> int:
     for fact, value in report.facts.items():
         print(f"{fact}: {value:g}")
     print("the folder is as the definition says" if report.ok else f"correct {out}, then run its test")
+    print(f"its test: {_test_command(test)}")
     return 0 if report.ok else BAD_INPUT
+
+
+def _test_command(test: Path) -> str:
+    """Return the command that runs a test here: with the Python that has pytest and can import the kit."""
+    here, python = Path.cwd(), Path(sys.executable)
+    root = Path(competitions.__file__).parents[2]
+    # `python -m` looks for modules in this folder first, so in the repository nothing more is needed.
+    found = [] if root == here else [f"PYTHONPATH={shlex.quote(str(root))}"]
+    shown = python.relative_to(here) if python.is_relative_to(here) else python
+    return " ".join([*found, shlex.join([str(shown), "-m", "pytest", str(test)])])
 
 
 def _require_definition(out: Path, text: str, answers: Mapping[str, str]) -> None:

@@ -136,6 +136,7 @@ class _Start:
     environment: dict[str, str]
     seconds: float
     enforced: Enforced
+    shown: bool
 
 
 def possible(folder: Path) -> tuple[bool, str]:
@@ -165,6 +166,7 @@ def run(
     seconds: float,
     memory: int | None = None,
     machine: Machine | None = None,
+    shown: bool = True,
 ) -> tuple[Ran, Enforced]:
     """Run a command and print what it prints.
 
@@ -176,6 +178,7 @@ def run(
         seconds: 20 seconds later the command is killed with everything that it started.
         memory: of the machine, where nothing else of it is given.
         machine: what it runs on.
+        shown: print what it prints while it runs; else it is in what is returned, only.
 
     Returns:
         How the command ended, and what was enforced.
@@ -218,7 +221,7 @@ def run(
         slow_down=machine.slow_down,
         mount=str(machine.mount) if serves else "",
     )
-    start = _Start(cwd, environment, seconds, enforced)
+    start = _Start(cwd, environment, seconds, enforced, shown)
     ran, enforced, most = _limited([*(_UNSHARE if works else ()), *first], inside, machine, start)
     most_of = {disk.name: most.get(disk.name, 0) for disk in machine.disks}
     disks = {
@@ -310,7 +313,7 @@ def _run(first: Sequence[str], inside: Inside, start: _Start, machine: Machine) 
     folders = {disk.name: disk.folder for disk in machine.disks}
     with process, DiskWatch(process.pid, folders) as watch, Pacer(process.pid, machine.slow_down):
         try:
-            text = _follow(process, begin + start.seconds + _GRACE)
+            text = _follow(process, begin + start.seconds + _GRACE, shown=start.shown)
         except KeyboardInterrupt:
             kill_all(process.pid)  # it has a session of its own, so that Ctrl-C reaches this process alone
             raise
@@ -332,8 +335,8 @@ def _run(first: Sequence[str], inside: Inside, start: _Start, machine: Machine) 
     return Ran(None if overran else code, seconds, text), watch.most
 
 
-def _follow(process: subprocess.Popen[bytes], until: float) -> str:
-    """Print a process's output on stderr until it ends or the time is up; return the output."""
+def _follow(process: subprocess.Popen[bytes], until: float, *, shown: bool) -> str:
+    """Read a process's output until it ends or the time is up, and print it on stderr; return it."""
     import selectors
 
     if process.stdout is None:
@@ -352,6 +355,7 @@ def _follow(process: subprocess.Popen[bytes], until: float) -> str:
                     process.wait(max(0.0, until - time.monotonic()))
                 break
             pieces.append(data)
-            sys.stderr.write(data.decode(errors="replace"))
-            sys.stderr.flush()
+            if shown:
+                sys.stderr.write(data.decode(errors="replace"))
+                sys.stderr.flush()
     return b"".join(pieces).decode(errors="replace")

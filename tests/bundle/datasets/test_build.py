@@ -207,8 +207,65 @@ def test_datasets_of_former_names_are_removed_and_those_of_others_stay(options, 
     (options.out / "hubmap-kit-wheels" / "notes.txt").unlink()
     build.build(renamed)
     assert left() == ["mine-wheels", "my-kit-kidney-weights", "my-kit-kidney-wheels"]
-    # A long path is folded in the middle of a word.
-    assert "hubmap-kit-wheelsisremoved" in "".join(capfd.readouterr().err.split())
+    assert f"{options.out / 'hubmap-kit-wheels'} is removed" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("other", "mine"), [("x-kidney", "kidney"), ("kidney", "x-kidney"), ("a-b", "b")])
+def test_a_competition_whose_name_ends_like_another_keeps_its_datasets(
+    options, make_ensemble, read_tree, other, mine
+):
+    theirs = dataclasses.replace(options, ensembles=[make_ensemble(other, folder="theirs")])
+    ours = dataclasses.replace(options, ensembles=[make_ensemble(mine, folder="ours")])
+    build.build(theirs)
+    before = read_tree(options.out)
+    build.build(ours)
+    assert before.items() <= read_tree(options.out).items()
+    build.build(dataclasses.replace(ours, prefix="last-kit"))
+    assert {path.name for path in options.out.iterdir()} == {
+        f"{start}-{kind}"
+        for start in (f"hubmap-kit-{other}", f"last-kit-{mine}")
+        for kind in ("weights", "wheels")
+    }
+
+
+def test_a_name_that_another_competition_has_is_refused(options, make_ensemble, read_tree):
+    build.build(dataclasses.replace(options, ensembles=[make_ensemble("a-b", folder="theirs")]))
+    before = read_tree(options.out)
+    ours = dataclasses.replace(options, ensembles=[make_ensemble("b", folder="ours")], prefix="hubmap-kit-a")
+    with pytest.raises(
+        KitError, match="dataset of b would have the name of this one, which is of a-b"
+    ) as error:
+        build.build(ours)
+    assert "choose another --prefix" in str(error.value)
+    assert read_tree(options.out) == before
+
+
+def test_wheels_that_do_not_say_whose_they_are_stay(options, read_tree):
+    (wheels, written), _ = build.build(options)
+    early = options.out / "hubmap-kit-wheels"
+    wheels.rename(early)
+    (early / "sbom.json").unlink()
+    manifest.save(early, dataclasses.replace(written.manifest, dataset=early.name))
+    before = read_tree(early)
+    with pytest.raises(KitError, match="do not say for which competition") as error:
+        build.build(options)
+    assert "delete the folder if it is of kidney" in str(error.value)
+    assert read_tree(early) == before
+
+
+def test_what_is_no_dataset_of_a_build_stays(options, read_tree):
+    _, (weights, _) = build.build(options)
+    copied = shutil.copytree(weights, options.out / "copied-kidney-weights")
+    damaged = shutil.copytree(weights, options.out / "damaged-kidney-weights")
+    (damaged / "manifest.json").write_text("{")
+    told_nothing = shutil.copytree(weights, options.out / "silent-kidney-weights")
+    listed = manifest.load(weights / "manifest.json")
+    manifest.save(told_nothing, dataclasses.replace(listed, dataset=told_nothing.name))
+    (told_nothing / "ensemble.json").write_text("{}")
+    before = read_tree(options.out)
+    build.build(options)
+    assert read_tree(options.out) == before
+    assert copied.is_dir()
 
 
 def test_two_ensembles_of_one_competition_are_refused(options):

@@ -148,6 +148,19 @@ def test_images_of_one_python_get_one_version_that_fits_all(make, index):
     assert "leave out one of these images" in caught.value.fix
 
 
+def test_the_images_of_one_python_get_the_first_ones_versions_as_pins(make, index, tmp_path):
+    """uv may leave a preference aside though it fits: then two images got each other's versions for ever."""
+    index.add("tool", "1.0")
+    index.add("tool", "2.0")
+    index.add("helper", "1.0")
+    made = make("tool", "helper", targets=(NUMPY, f"{NUMPY}-torch2.11"))
+    assert {item[:2] for item in shipped(made)} == {("tool", "2.0"), ("helper", "1.0")}
+    resolved = tmp_path / "cache" / "resolved" / "offline-wheels"
+    pins = {path.parent.name: path.read_text().split() for path in resolved.glob("*/constraints.txt")}
+    assert {"tool==2.0", "helper==1.0"} <= set(pins[f"{NUMPY}-torch2.11"])
+    assert not {"tool==2.0", "helper==1.0"} & set(pins[NUMPY])
+
+
 def test_a_constraint_that_no_image_can_meet_is_told_with_its_line(make, index, tmp_path):
     index.add("tool", requires=["numpy"])
     (tmp_path / "bounds.txt").write_text("# known bad\nnumpy<2\n")
@@ -202,6 +215,22 @@ def test_what_the_index_has_as_sources_only_is_built(make, index, tmp_path, capf
     bill = json.loads((made.folder / "sbom.json").read_text())
     [built] = [item for item in bill["components"] if item["name"] == "source-only"]
     assert any("source-only-0.3.tar.gz sha256:" in item["value"] for item in built["properties"])
+
+
+def test_a_release_that_wheels_alone_hold_back_is_told(make, index, tmp_path, capfd):
+    index.add("tool", "1.0")
+    index.add("tool", "2.0", requires=["runtime==0.9"])
+    index.add("runtime", "1.0")
+    sdist(index, tmp_path, "runtime", "0.9")
+    made = make("tool")
+    assert shipped(made) == {("tool", "1.0", "cp311", "cp313")}
+    told = capfd.readouterr().err
+    assert "with wheels alone you get tool 1.0 and not tool 2.0, which needs runtime 0.9, of which" in told
+    assert "write tool>=2.0 into the file" in told
+    assert told.count("with wheels alone") == 1, "the newer Python has what the older one has"
+    made = make("tool>=2.0", out="newer")
+    assert {item[:2] for item in shipped(made)} == {("tool", "2.0"), ("runtime", "0.9")}
+    assert "with wheels alone" not in capfd.readouterr().err
 
 
 def test_sources_that_cannot_be_built_are_named(make, index, tmp_path):

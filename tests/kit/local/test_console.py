@@ -54,6 +54,14 @@ def in_terminal(code, **environment):
     return b"".join(parts).decode()
 
 
+def test_a_table_that_a_terminal_has_no_room_for_is_printed_row_by_row():
+    code = SHOW.replace('"[lung]"', '"[lung]" + "a-long-name" * 3')
+    assert "┃" in in_terminal(code, COLUMNS="80")
+    narrow = in_terminal(code, COLUMNS="40", NO_COLOR="1").replace("\r", "")
+    assert "┃" not in narrow
+    assert "name   [lung]a-long-namea-long-namea-lon" in narrow
+
+
 def test_a_terminal_has_colours_and_bars(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     text = in_terminal(SHOW)
@@ -103,3 +111,21 @@ def test_a_log_has_lines_of_120_characters(environment, width):
         env={**given, **environment},
     )  # fmt: skip
     assert max(map(len, done.stderr.splitlines())) == width
+
+
+@pytest.mark.parametrize("environment", [{}, {"COLUMNS": "60"}])
+def test_a_sentence_in_a_log_is_one_line(environment):
+    path = "/a folder/" + "long-name" * 30
+    code = (
+        "from kit.local import console; import sys\n"
+        "console.console().print(f'{sys.argv[1]} is removed', markup=False)\n"
+        "console.results().print(f'{sys.argv[1]} is removed')\n"
+        "with console.progress() as display:\n"
+        "    display.console.print(f'{sys.argv[1]} is removed')"
+    )
+    given = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True, check=True,
+        env={**given, **environment},
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == (f"{path} is removed\n", f"{path} is removed\n" * 2)

@@ -36,6 +36,7 @@ def test_the_page_of_a_run_tells_what_its_report_has(good_run, competition, tmp_
     assert "worker 1" in text
     assert "truth" not in page.texts
     assert "No problems were met." in text
+    assert page.empty_columns() == []
     part = part_of(read_run(good_run.output / "report.json"), out)
     assert [rung.state for rung in part.rungs] == ["done", "done"]
     first, last = (rung.done_at for rung in part.rungs)
@@ -71,6 +72,7 @@ def test_a_run_that_was_killed_has_a_page_of_its_beginning(good_run, tmp_path):
     beginning["events"] = beginning["events"][:2]
     (tmp_path / "report.json").write_text(json.dumps(beginning))
     write_run_page(tmp_path / "report.json", tmp_path / "page.html")
+    assert page_of(tmp_path / "page.html").empty_columns() == []
     assert "did not end by itself" in re.sub(r"\s+", " ", (tmp_path / "page.html").read_text())
 
 

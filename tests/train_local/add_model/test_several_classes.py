@@ -12,7 +12,7 @@ import pytest
 from kit.errors import KitError
 from tests import drawn
 from train_local.cli import main
-from train_local.data import prepare
+from train_local.data import preparation_report, prepare, prepared
 from train_local.ensemble import class_tuning, held_out
 
 ROOT = Path(__file__).parents[3]
@@ -70,6 +70,15 @@ def test_data_of_several_classes_wait_for_no_recipe(pictures, tmp_path, capsys):
     main(["prepare", str(pictures / "shapes.toml"), *places])
     assert "stains" not in capsys.readouterr().err
     assert not list((tmp_path / "work").rglob("*.npy"))
+
+
+def test_values_are_said_to_be_stratified(pictures, capsys):
+    ways = {name: prepared.load(pictures / name).folds_by for name in MODELS}
+    assert ways["words"] == "group, stratified by largest"
+    assert ways["points"] == "group, stratified by quarters of x"
+    assert ways["shapes"] == ways["objects"] == "group"
+    preparation_report.show(prepared.load(pictures / "words"))
+    assert "words: 12 images in 2 folds (group, stratified by largest)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -54,6 +54,20 @@ def test_the_published_kidney_folds_hold_out_four_pairs_and_always_train_on_seve
     assert made.notes == []
 
 
+@pytest.mark.parametrize(
+    ("rule", "organs", "strata"),
+    [("group", ("a", "b"), "quarters of age"), ("group", ("a", "a"), ""), ("stratified", ("a", "b"), "")],
+)
+def test_a_split_says_what_it_is_stratified_by(rule, organs, strata):
+    ids = [str(number) for number in range(8)]
+    images = Labelled(
+        groups={item: item for item in ids},
+        organs={item: organs[place % 2] for place, item in enumerate(ids)},
+        strata="quarters of age",
+    )
+    assert split.make(rule, "ages", images, 2).strata == strata
+
+
 def test_the_published_vasculature_folds_are_those_of_scikit_learn():
     made = published_folds.vasculature(WSIS)
     fold_of = {tile: fold.index for fold in made for tile in fold.valid}

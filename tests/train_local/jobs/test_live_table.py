@@ -48,6 +48,31 @@ def test_the_table_shows_each_job_with_what_its_process_says(jobs):
     assert "0 of 4 jobs done, 1 failed, 1 running, 2 waiting" in text
 
 
+def test_a_narrow_terminal_has_whole_columns_and_fewer_of_them(jobs):
+    status = StatusFile(jobs[0].folder, total=100, device="cuda", gpu="3", memory_mb=lambda: 20500.0, every=0)
+    status.update(state="training")
+    for step in range(1, 41):
+        status.update(step=step, data_share=0.02)
+    status.update(metric=0.5, best_metric=0.75)
+    tables = {}
+    for width in (120, 60, 55):
+        narrow = Console(file=io.StringIO(), force_terminal=True, width=width, height=40, color_system=None)
+        table = LiveTable(jobs, True, narrow)
+        table.update({jobs[0].name: "running"})
+        narrow.file.truncate(0)
+        narrow.print(table.render())
+        tables[width] = narrow.file.getvalue()
+        assert "kidney/unet.fold0" in tables[width]
+        assert "…" not in tables[width]
+    headings = ("state", "step", "steps/s", "left", "GPU", "memory", "data", "metric")
+    assert all(heading in tables[120] for heading in headings)
+    assert "memory" not in tables[60]
+    assert all(heading in tables[60] for heading in ("state", "left", "metric"))
+    table = LiveTable(jobs, True, screen(terminal=True))
+    table.update({})
+    assert "GPU" not in drawn(table), "no job has a text for it"
+
+
 def test_a_job_whose_time_was_up_shows_where_it_stopped(jobs):
     StatusFile(jobs[0].folder, total=100, step=70)
     table = LiveTable(jobs, True, screen(terminal=True))

@@ -68,6 +68,28 @@ def test_the_hash_changes_with_what_is_imported_and_nothing_else(tree, name, tex
     assert (sources(tree).hash_of(ENTRY) != before) is counts
 
 
+def test_a_module_that_decides_no_result_does_not_count(tree):
+    reader, training = tree / "kit/competitions/toml_file.py", tree / "train_local/engine/train.py"
+    reader.parent.mkdir()
+    for path in (reader.with_name("__init__.py"), reader.with_name("used_by_it_alone.py")):
+        path.touch()
+    reader.write_text("from kit.competitions import used_by_it_alone\n")
+    training.write_text(f"import kit.competitions.toml_file\n{training.read_text()}")
+    before = sources(tree).hash_of(ENTRY)
+    reader.write_text("X = 1\n")
+    assert sources(tree).hash_of(ENTRY) == before
+    assert "kit.competitions.used_by_it_alone" not in sources(tree).closure(ENTRY)
+
+
+def test_what_decides_nothing_is_there_and_imports_nothing_that_counts():
+    for name in source_hash.DECIDE_NOTHING:
+        path = ROOT / f"{name.replace('.', '/')}.py"
+        imported = set(source_hash._imports(ast.parse(path.read_bytes()), name.rpartition(".")[0]))
+        own = {item for item in imported if (ROOT / f"{item.replace('.', '/')}.py").is_file()}
+        if name != "kit.competitions.toml_file":  # it checks what it has read; the values themselves count
+            assert own <= {*source_hash.DECIDE_NOTHING}
+
+
 def test_versions_of_the_libraries_count_and_the_place_and_order_do_not(tree, tmp_path_factory):
     here = sources(tree).hash_of(["train_local.engine.train", "kit.names"])
     assert sources(tree, torch="3").hash_of(["train_local.engine.train", "kit.names"]) != here
@@ -93,6 +115,7 @@ def test_the_installed_source_of_a_training_is_what_it_runs():
         "train_local.cli",
         "train_local.recipes.unet",
         "train_local.jobs.scheduler",
+        *source_hash.DECIDE_NOTHING,
         "kit.inference.instance",
     ):
         assert name not in found, "a change there would train everything again for nothing"

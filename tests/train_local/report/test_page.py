@@ -43,6 +43,31 @@ def test_the_page_shows_scores_curves_and_pictures_and_needs_no_other_file(train
     assert "mean Dice" in page.texts
 
 
+def test_a_column_that_is_empty_in_all_rows_is_not_shown(trained, tmp_path):
+    whole = tmp_path / "whole"
+    shutil.copytree(trained / "runs" / "kidney" / "blobs" / "fold0", whole / "blobs" / "fold0")
+    plan = tmp_path / "ensemble.json"
+    plan.write_text(json.dumps(ensemble_of(trained)))
+    always = {"competition", "recipes", "runs finished"}
+    for places, shown, hidden in (
+        ({"runs": whole}, {"mean", "time"}, {"spread", "not finished", "ensemble, last rung"}),
+        (
+            {"runs": whole, "ensemble": plan},
+            {"ensemble, last rung", "rung"},
+            {"error", "tuned on all"},
+        ),
+        ({}, {"not finished", "best recipe, mean over folds"}, {"ensemble, last rung"}),
+        ({"runs": tmp_path / "none"}, always, {"metric", "best recipe, mean over folds"}),
+    ):
+        text, page = written(tmp_path, source(trained, **places))
+        headings = {heading for table in page.tables for heading in table[0]}
+        assert page.empty_columns() == []
+        assert shown <= headings
+        assert not hidden & headings
+        assert ("Spread:" in text) == ("spread" in headings)
+        assert ("* best score" in text) == ("not finished" in headings)
+
+
 def test_names_and_logs_are_text_whatever_is_in_them(trained, tmp_path):
     log = tmp_path / "job.log"
     log.write_text("line 1\n<script>alert(1)</script>\n")

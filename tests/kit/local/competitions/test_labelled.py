@@ -1,11 +1,14 @@
 """Truth of a folder: where it is looked for, and that nothing is read or decoded twice."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from kit import competitions
 from kit.errors import KitError
 from kit.local.competitions.check import check
+from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.truth_readers import AnnotatedTruth, PolygonTruth, TextTruth
 
 
@@ -19,6 +22,16 @@ def test_truth_of_held_out_images_comes_from_the_solution(each):
     with pytest.raises(KitError, match="no truth for 2 images, the first is x") as caught:
         each.truth(["x", "aa", "y"])
     assert " and ".join(each.labelled().files) in caught.value.fix
+    assert f"write it to {each.labelled().files[-1]}, or give a --data" in caught.value.fix
+
+
+def test_a_definition_without_a_file_for_held_out_truth_is_told_of_it(tmp_path):
+    text = (Path(__file__).parents[4] / "docs" / "competitions" / "shapes" / "species.toml").read_text()
+    definition = tmp_path / "species.toml"
+    definition.write_text(text.replace("solution =", "# solution ="))
+    with pytest.raises(KitError) as caught:
+        LabelledData(competitions.get(definition), tmp_path).truth(["x"])
+    assert "name its file as `solution` in [truth], or give a --data" in caught.value.fix
 
 
 def test_training_truth_goes_before_the_solution(kidney):

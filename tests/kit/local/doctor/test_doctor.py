@@ -160,6 +160,24 @@ def test_disks_with_their_needs_and_caches_with_their_sizes(tmp_path, monkeypatc
     assert disks._needs(tmp_path)[tmp_path / ".nox"] > 6e9
 
 
+def test_a_file_with_several_names_is_counted_once(tmp_path, monkeypatch):
+    cache, environment = tmp_path / "cache", tmp_path / ".nox" / "kit"
+    for folder in (cache, environment, tmp_path / "build" / "wheels" / "native"):
+        folder.mkdir(parents=True)
+    (cache / "torch").write_bytes(b"x" * 3_000_000)
+    for name in (cache / "again", environment / "torch", environment / "twice"):
+        name.hardlink_to(cache / "torch")
+    (environment / "own").write_bytes(b"x" * 2_000)
+    (tmp_path / "build" / "wheels" / "native" / "ext").write_bytes(b"x" * 700)
+    (tmp_path / "build" / "wheels" / "a.whl").write_bytes(b"x" * 30)
+    monkeypatch.setenv("UV_CACHE_DIR", str(cache))
+    found = {finding.about: finding for finding in disks._caches(tmp_path)}
+    assert found["uv's cache"].told == f"3.0 MB in {cache.name}/"
+    assert found["environments (.nox)"].told == "2.0 kB in .nox/, and 3.0 MB that are counted above"
+    assert found["compiled operators"].facts["bytes"] == 700
+    assert found["wheels"].told == "30 bytes in build/wheels/, and 700 bytes that are counted above"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_a_problem(tmp_path):
     (tmp_path / "work").mkdir(mode=0o500)
@@ -200,7 +218,7 @@ def test_what_killed_commands_leave_is_found(tmp_path):
     (tmp_path / "dist" / "kidney" / "ensemble.json").write_text("{")
     found = {finding.about: finding for finding in leftovers.look(tmp_path)}
     assert found["half-written files"].told.startswith(
-        "1 file of 2 MB that a killed command left: runs/kidney"
+        "1 file of 2.0 MB that a killed command left: runs/kidney"
     )
     assert found["rehearsals"].level == "note"
     assert found["trainings"].told == "1 training begun and not done: runs/kidney/unet/fold0"
@@ -241,10 +259,17 @@ def test_a_problem_ends_with_2_and_the_page_has_a_line_for_each(tmp_path, capsys
     assert "not ready, see the problems" in said
 
 
-def test_long_findings_are_wrapped():
-    lines = _lines(Finding(about="thing", level="note", told="word " * 60, fix="do " * 60))
-    assert len(lines) > 4
-    assert all(len(line) <= 100 for line in lines)
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("200", 100)])
+def test_long_findings_are_wrapped_on_a_terminal(monkeypatch, columns, width):
+    path = "/a/folder-" + "of-a-long-name" * 9
+    finding = Finding(about="thing", level="note", told="word " * 60 + path, fix="do " * 60)
+    assert len(_lines(finding)) == 2, "a log has no width"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = _lines(finding)
+    assert len(lines) > 6
+    assert [len(line) <= width for line in lines].count(False) == 1
+    assert sum(path in line for line in lines) == 1
 
 
 def test_docker_without_its_engine_does_not_run(tmp_path, monkeypatch):

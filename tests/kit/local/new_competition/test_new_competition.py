@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,25 +81,25 @@ def test_public_competitions_become_what_their_definitions_say(tmp_path, capsys,
     assert "the folder is as the definition says" in text
 
 
-def test_the_test_that_it_writes_passes_and_fails_when_the_folder_changes(tmp_path, capsys):
+@pytest.mark.parametrize("at_home", [True, False])
+def test_the_command_that_it_prints_runs_its_test(tmp_path, capsys, monkeypatch, at_home):
     folders.severstal(tmp_path / "steel")
-    out = tmp_path / "steel.toml"
-    assert new(capsys, tmp_path / "steel", out, "--yes", *answers(metric__name="mean Dice"))[0] == 0
-    command_line = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        str(tmp_path / "test_steel.py"),
-    ]
-    done = subprocess.run(command_line, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (tmp_path / "steel" / "test_images" / "cc3.jpg").unlink()
-    done = subprocess.run(command_line, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 1
-    assert "cc3" in done.stdout
+    fresh = tmp_path / "a fresh folder"
+    fresh.mkdir()
+    here = ROOT if at_home else fresh
+    monkeypatch.chdir(here)
+    out = fresh / "steel.toml" if at_home else Path("steel.toml")
+    code, text, _ = new(capsys, tmp_path / "steel", out, "--yes", *answers(metric__name="mean Dice"))
+    assert code == 0
+    [command] = re.findall("^its test: (.*)$", text, re.MULTILINE)
+    if at_home:
+        (tmp_path / "steel" / "test_images" / "cc3.jpg").unlink()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, check=False, cwd=here, env=environment
+    )
+    assert done.returncode == (1 if at_home else 0), done.stdout + done.stderr
+    assert ("cc3" if at_home else "4 passed") in done.stdout
 
 
 def test_without_a_terminal_open_questions_are_listed_and_nothing_is_written(tmp_path, capsys):
