@@ -25,7 +25,7 @@ def test_a_training_looks_as_often_as_python_does():
         check=True,
     )
     garbage.look_seldom()
-    assert gc.get_threshold()[0] > 5 * int(done.stdout)
+    assert gc.get_threshold()[0] > 3 * int(done.stdout)
     garbage.look_as_usual()
     assert gc.get_threshold()[0] <= int(done.stdout)
 
