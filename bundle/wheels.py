@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -72,9 +73,23 @@ def closure_for(
             )
         paths = cache.fetch([chosen[name] for name in names if name not in own], target)
         paths |= {name: own[name] for name in names if name in own}
-        return {name: wheelinfo.read(path) for name, path in paths.items()}
+        return {name: _info(path) for name, path in paths.items()}
 
     return walk(roots, target, fetch, asked=asked)
+
+
+def _info(path: Path) -> WheelInfo:
+    """Read a wheel once for all images that share it, as long as its file stays the same."""
+    try:
+        state = path.stat()
+    except OSError:
+        return wheelinfo.read(path)  # says what is wrong
+    return _info_of(path, state.st_ino, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _info_of(path: Path, *_state: int) -> WheelInfo:
+    return wheelinfo.read(path)
 
 
 def combine(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Shipped]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from kit.errors import BAD_INPUT, KitError
+from kit.local import garbage
 
 DONE = 0
 """Exit code of a command that did what it was asked for."""
@@ -57,13 +58,17 @@ def run_cli(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None 
         argv: the arguments; those of this process when None.
     """
     _open_what_is_closed()
-    code = None
+    code, ours = None, argv is None  # else it is not the end of this process
+    if ours:
+        garbage.look_seldom()
     try:
         try:
             return (code := _run(command, sys.argv[1:] if argv is None else argv))
         finally:
             # Python would do it after this function, and print a traceback where the pipe is closed.
             sys.stdout.flush()
+            if ours:
+                garbage.look_no_more()
     except BrokenPipeError:
         if not _reader_is_gone():  # then it was another pipe, and a fault
             raise

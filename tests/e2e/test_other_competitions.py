@@ -10,6 +10,8 @@ import pytest
 from tests.once import once
 
 ROOT = Path(__file__).parents[2]
+TARGET = "kaggle-2026-10"
+"""Wheels for every image are built by test_chain.py, which also rehearses with several workers."""
 
 
 def run(*arguments):
@@ -27,10 +29,10 @@ def chain(name, data, recipe, steps, folder, *options, scale=()):
     tiny, short = ("--tiny", "--fold", "0"), ("tests.e2e.short_training", steps)
     run(*short, "train", recipe, "--prepared", prepared, "--out", runs, *tiny, *options)
     run("train_local", "ensemble", "--prepared", prepared, "--runs", runs, "--out", plan, "--keep-all")
-    run("bundle", "build", "--ensemble", plan, "--out", bundle)
+    run("bundle", "build", "--ensemble", plan, "--out", bundle, "--target", TARGET)
     run("submission", "render", "--ensemble", plan, "--bundle", bundle, "--out", predict)
     given = ("--predict", predict, "--bundle", bundle, "--data", data, "--budget", "900")
-    out = run("submission", "rehearse", *given, "--out", dist / "rehearsal", "--json")
+    out = run("submission", "rehearse", *given, "--out", dist / "rehearsal", "--json", "--", "--workers", "1")
     (folder / "rehearsed.json").write_text(out)
 
 

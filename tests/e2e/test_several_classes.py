@@ -19,6 +19,8 @@ MODELS = {
     "words": ("largest_shape", "largest{}.pth"),
 }
 TARGET = "kaggle-2026-10"
+ONE = ("--", "--workers", "1")
+"""The chain of test_chain.py rehearses with several workers."""
 
 
 def run(*arguments):
@@ -43,7 +45,7 @@ def chain(name, folder):
     run("bundle", "build", "--ensemble", plan, "--out", bundle, "--target", TARGET)
     run("submission", "render", "--ensemble", plan, "--bundle", bundle, "--out", predict)
     given = ("--predict", predict, "--bundle", bundle, *data, "--budget", 600)
-    told = run("submission", "rehearse", *given, "--out", dist / "rehearsal", "--json")
+    told = run("submission", "rehearse", *given, "--out", dist / "rehearsal", "--json", *ONE)
     (folder / "rehearsed.json").write_text(told)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from kit.artefacts import write_json
 from kit.errors import KitError
+from kit.local import garbage
 from kit.local.console import console
 from kit.models import load_weights
 from train_local.data.prepared import Prepared
@@ -77,7 +78,8 @@ def _train(
 ) -> dict[str, Any]:
     """What each process of a run does."""
     with explained(run.folder):
-        trainer = Trainer(run, prepared, options, initial, member)
+        trainer = Trainer(run, prepared, options, initial, member)  # imports the network's libraries
+        garbage.look_as_usual()
         try:
             if not trainer.load() and options.budget is not None:
                 fit_to_budget(trainer, options.budget)

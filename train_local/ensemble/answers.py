@@ -53,6 +53,7 @@ class Answers:
         self._row = {image_id: row for row, image_id in enumerate(self.ids)}
         self._truths_N = np.array([len(images[key].truth.masks) for key in self.ids], np.int64)
         self._known: OrderedDict[_Key, Ranking] = OrderedDict()
+        self._bytes = 0  # of all in it: thousands are kept, and a search asks thousands of times
 
     def ask(self, questions: Iterable[Question]) -> None:
         """Fuse and judge what is not known yet; each image's files are read once for all questions.
@@ -81,7 +82,11 @@ class Answers:
                 found.setdefault(key, {})[self._row[request.image_id]] = judged
         for key, of_key in found.items():
             new = ranked(of_key, len(self.ids), len(self._competition.format.metric.iou))
-            self._known[key] = joined([self._known[key], new]) if key in self._known else new
+            if (old := self._known.get(key)) is not None:
+                new = joined([old, new])
+                self._bytes -= old.nbytes
+            self._known[key] = new
+            self._bytes += new.nbytes
         self._forget(asked)
 
     def _forget(self, kept: Collection[_Key]) -> None:
@@ -89,11 +94,12 @@ class Answers:
         for key in kept:
             if key in self._known:
                 self._known.move_to_end(key)
-        size = sum(one.nbytes for one in self._known.values())
+        if self._bytes <= self._most_bytes:
+            return
         for key in [key for key in self._known if key not in kept]:
-            if size <= self._most_bytes:
+            self._bytes -= self._known.pop(key).nbytes
+            if self._bytes <= self._most_bytes:
                 break
-            size -= self._known.pop(key).nbytes
 
     def score(self, assigned: Mapping[str, Assigned]) -> float:
         """Return the metric of images that may each be fused in their own way; NaN without any image.

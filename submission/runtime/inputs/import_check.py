@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import gc
 import importlib
 import json
 import os
@@ -159,6 +160,7 @@ def try_imports(imports: Mapping[str, Sequence[str]], file: Path) -> int:
         file: for the result; each line is written at once, as the process may crash at any moment.
     """
     faulthandler.enable()
+    gc.disable()  # it would look through all that is imported again and again
     with contextlib.suppress(OSError, AttributeError):  # the kernel ends it when its supervisor is killed
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     _show_where_it_ends()

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import errno
 import faulthandler
+import gc
 import importlib
 import os
 import signal
@@ -314,8 +315,10 @@ def _import_for(network: Mapping[str, Any], known: set[Any]) -> float:
     if name in known:
         return 0.0
     known.add(name)
+    gc.disable()
     with contextlib.suppress(Exception), torch.device("meta"):  # what fails here fails again where it is told
         build(network)
+    gc.enable()
     return time.monotonic() - begin
 
 
@@ -370,6 +373,7 @@ def serve(ensemble: Ensemble, device: str, parent: int, make: type[Worker] = Wor
     faulthandler.enable()  # a segmentation fault leaves the lines of Python that led to it
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_KILL_FIRST, encoding="ascii")
+    gc.disable()  # it would look through all that is imported again and again
     try:
         facts = check(device)
     except KitError as error:
@@ -377,6 +381,7 @@ def serve(ensemble: Ensemble, device: str, parent: int, make: type[Worker] = Wor
         return 1
     channel.send(Ready(device=facts))
     _warm_up()
+    gc.enable()
     worker = make(ensemble, device, channel)
     lines: SimpleQueue[Request | KitError | None] = SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()

@@ -119,6 +119,19 @@ def test_our_own_wheels_need_no_pin_and_bring_what_they_need(index, tmp_path):
     assert set(closure.wheels) == {"ours", "helper"}
 
 
+def test_a_wheel_that_was_built_again_is_read_again(index, tmp_path):
+    index.add("helper")
+    pins, cache = index.pins(), WheelCache(tmp_path / "cache")
+    found = []
+    for needs in ([], ["helper"]):
+        own = index.add("ours", requires=needs)
+        closures = [
+            closure_for(["ours"], pins, KNOWN[tag], cache, {"ours": own}) for tag in ("cp311", "cp313")
+        ]
+        found.append([set(closure.wheels) for closure in closures])
+    assert found == [[{"ours"}] * 2, [{"ours", "helper"}] * 2]
+
+
 def test_notes_of_the_lock_are_only_a_guess(index, tmp_path):
     index.add("tool", requires=["needed"])
     index.add("needed")

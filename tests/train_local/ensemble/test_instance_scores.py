@@ -145,6 +145,10 @@ def test_answers_are_kept_by_what_decides_them_and_dropped_when_they_are_too_man
     first, second = (answers.score(dict.fromkeys(answers.ids, how)) for how in (views[0], both[0]))
     assert first != second
     assert answers.score(dict.fromkeys(answers.ids, views[0])) == first, "asked again"
+    for ids in (answers.ids[:2], answers.ids):  # the second time a part of it is known
+        answers.ask([(both[0], ids), (views[0], ids)])
+        assert len(answers._known) == 2, "what was just asked for stays"
+        assert answers._bytes == sum(one.nbytes for one in answers._known.values()) > 0
 
 
 def test_detections_of_another_size_than_the_image_are_named(images):
