@@ -8,12 +8,13 @@ from benchmarks.options import EverythingOptions
 from tests.documented.walks import Step, Walk
 
 TINY = (
-    "registry", "size", "bundle", "budget", "dry-run",
+    "registry", "bundle", "budget", "dry-run",
     "slide", "published", "reading", "tissue", "rle", "fusion", "ap",
     "workers", "workers-mount", "workers-memory", "workers-decisions",
 )  # fmt: skip
 """Blocks of docs/ that the walk makes again in a copy of the pages."""
 BY_TEST = {
+    "size": "submission/test_size.py::test_it_is_as_small_as_promised",
     "networks": "benchmarks/test_models.py::test_networks_are_measured_in_processes_of_their_own",
     "swin": "benchmarks/test_models.py::test_our_swin_is_timed_beside_mmdets",
     "detectors": "benchmarks/test_models.py::test_without_compiled_operators_the_table_says_so",
