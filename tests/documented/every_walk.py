@@ -52,6 +52,7 @@ NOT_HERE = {
     "python -m": "it stands for every program",
     "python -m NAME": "it stands for every program",
     "python -m kit ...": "it stands for every verb of kit",
+    "nox -s tra": "it is typed as far as Tab",
     "nox -s bench": "it takes a day; `all --tiny` takes each of its commands in small",
     "nox -s coverage": "it runs a part of these tests again",
     "nox -s lock": "it asks the index for today's newest releases, so its result changes",

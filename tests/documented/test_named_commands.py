@@ -90,7 +90,9 @@ def faults_of(codes, fault):
 
 
 def test_a_documented_command_that_no_walk_takes_exists(fault):
-    whole = {name for name in {*ELSEWHERE, *NOT_HERE} if re.match(r"nox -s|python -m \w", name)}
+    whole = {
+        name for name in {*ELSEWHERE, *NOT_HERE} - {"nox -s tra"} if re.match(r"nox -s|python -m \w", name)
+    }
     count, wrong = faults_of(sorted(whole), fault)
     assert wrong == {}
     assert count == len(whole) > 10
