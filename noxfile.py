@@ -449,7 +449,7 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Every figure again; `-- models`, ... [--write-docs]: some; `-- all --tiny --docs DIR`: all, in small."""
+    """Every figure again; `-- models`, ... [--write-docs]: some; `-- all --tiny --docs DIR`: all, small."""
     asked = session.posargs or ["all", "--write-docs"]
     if asked[0] == "all" and not asks_help(asked) and not {"--tiny", "--dry-run"} & set(asked):
         demo(session)  # some figures are its scores, or are measured with what it leaves
