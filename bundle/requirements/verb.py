@@ -73,7 +73,7 @@ class Options:
     owner: str = field(
         default=dataset_metadata.OWNER_PLACEHOLDER,
         metadata=option(
-            "your Kaggle user name (default: that of the credentials, at the upload)", metavar="NAME"
+            "your Kaggle user name; without it the upload takes that of the credentials", metavar="NAME"
         ),
     )
     cache: Path = field(default=Path("build/wheels"), metadata=option("downloads", metavar="DIR"))

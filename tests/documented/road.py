@@ -50,7 +50,7 @@ DEMO = (
     Step("nox -s demo", r"vasculature: submission .*kidney: submission 0\..*report: .*report\.html"),
     Step("nox -s upload -- demo/kidney --dry-run", "hubmap-kit-kidney", more=QUICK[:2], with_service=True),
     Step("python -m benchmarks demo --write-docs", r"kidney.*vasculature"),
-    Step("nox -s bench -- workers --part budgets", r"kidney \| +8", more=BUDGETS),
+    Step("nox -s bench -- workers --part budgets", r"kidney \| 60 \|", more=BUDGETS),
     *(
         Step(
             f"python -m kit {verb} --competition kidney --data sample/kidney "
