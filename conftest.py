@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from kit.local import garbage
 from tests.order import slow_ones_first
 
 settings.register_profile("untimed", deadline=None)
@@ -26,6 +27,17 @@ def pytest_configure() -> None:
     # A shell starts what runs behind it with SIGINT ignored.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    garbage.look_seldom()  # in tests of thousands of objects that stay, looking took a quarter of the time
+
+
+def pytest_collection_finish() -> None:
+    """Tests and what they import stay until the end."""
+    garbage.look_no_more()
+
+
+def pytest_runtest_setup() -> None:
+    """A training that ran here has changed it."""
+    garbage.look_seldom()
 
 
 def pytest_sessionfinish() -> None:
