@@ -11,6 +11,7 @@ import pytest
 
 from kit.errors import KitError
 from train_local.jobs import gpus
+from train_local.jobs.executors.base import start
 from train_local.jobs.executors.local import LocalExecutor
 from train_local.jobs.executors.slurm import SlurmExecutor
 from train_local.jobs.job import Job, Resources
@@ -264,6 +265,17 @@ def test_ray_does_the_graph_on_two_nodes_and_cancels(cluster, make_jobs, tmp_pat
     executor.cancel(handle)
     assert executor.poll(handle).state == "ended"
     wait_for(lambda: zombie(began(job)["pid"]))
+
+
+def test_a_node_that_was_started_in_another_clone_runs_the_repository_of_who_submits(tmp_path, monkeypatch):
+    for name in ("mine", "other"):
+        (tmp_path / name / "train_local").mkdir(parents=True)
+        (tmp_path / name / "train_local" / "__init__.py").write_text(f"print('this is {name}')\n")
+    monkeypatch.chdir(tmp_path / "other")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "other"))
+    log = tmp_path / "a.log"
+    assert start([sys.executable, "-c", "import train_local"], log, {}, tmp_path / "mine").wait() == 0
+    assert log.read_text().splitlines()[1:] == ["this is mine"]
 
 
 def test_without_a_ray_cluster_its_executor_says_what_to_do():

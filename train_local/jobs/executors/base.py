@@ -73,7 +73,9 @@ def hear_interrupts() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def start(command: Sequence[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[Any]:
+def start(
+    command: Sequence[str], log: Path, env: Mapping[str, str], root: Path | None = None
+) -> subprocess.Popen[Any]:
     """Start a command line in a process group of its own.
 
     Its stdin is a pipe to which nothing is written. If this process dies, even by SIGKILL, the pipe closes
@@ -83,14 +85,17 @@ def start(command: Sequence[str], log: Path, env: Mapping[str, str]) -> subproce
         command: to run.
         log: gets its output.
         env: variables in addition to this process's.
+        root: repository to run in, where this process may be of another one: a node of a Ray cluster that was
+            started in another clone. None is this process's own, in the folder where it runs.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         stream.write(f"--- {time.strftime('%F %T')} {shlex.join(command)}\n".encode())
         stream.flush()
-        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
+        paths = [str(root or ROOT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
         return subprocess.Popen(
             list(command),
+            cwd=root,
             stdin=subprocess.PIPE,
             stdout=stream,
             stderr=subprocess.STDOUT,

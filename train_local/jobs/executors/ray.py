@@ -13,17 +13,18 @@ from typing import Any
 import ray
 
 from kit.errors import KitError
-from train_local.jobs.executors.base import OUT_OF_MEMORY, Poll, end, hear_interrupts, start
+from train_local.jobs.executors.base import OUT_OF_MEMORY, ROOT, Poll, end, hear_interrupts, start
 from train_local.jobs.job import Job
 
 _RESTARTS = 20
 """Times that a job is started again after its node died; each time it goes on from its checkpoint."""
 
 
-def _run(command: Sequence[str], log: str) -> tuple[int, str]:
+def _run(command: Sequence[str], log: str, root: str) -> tuple[int, str]:
     """A task: run a command line; return its exit code and where it ran. Ray sets CUDA_VISIBLE_DEVICES."""
     hear_interrupts()
-    process = start(command, Path(log), {})
+    # `ray start` may have been typed in another clone, or with its PYTHONPATH: a job is of who submits it.
+    process = start(command, Path(log), {}, Path(root))
     try:
         # `cancel` interrupts Python code only, not a wait inside the operating system.
         while process.poll() is None:
@@ -117,7 +118,7 @@ class RayExecutor:
         most = max((found.get("GPU", 0) for found in alive), default=0)
         gpus = min(job.resources.gpus, int(most))
         task = ray.remote(_run).options(num_cpus=1, num_gpus=gpus, max_retries=0, name=job.name)
-        return task.remote(list(job.command), str(log))
+        return task.remote(list(job.command), str(log.absolute()), str(ROOT))
 
 
 def _length(log: Path) -> int:
