@@ -11,7 +11,7 @@ import pytest
 
 from kit.errors import KitError
 from train_local.jobs import gpus
-from train_local.jobs.executors.base import start
+from train_local.jobs.executors.base import code_of, start
 from train_local.jobs.executors.local import LocalExecutor
 from train_local.jobs.executors.slurm import SlurmExecutor
 from train_local.jobs.job import Job, Resources
@@ -142,7 +142,7 @@ def test_without_any_gpu_left_jobs_do_not_begin_on_the_cpu(make_jobs, tmp_path, 
 def test_jobs_end_with_the_process_that_started_them_even_if_it_is_killed(make_jobs, tmp_path, wait_for):
     [job] = make_jobs({"a": ("hang", [])}).values()
     script = (
-        "import sys, time; from pathlib import Path; from train_local.jobs.executors.base import start\n"
+        "import sys, time; from pathlib import Path; from train_local.jobs.executors.base import code_of, start\n"
         f"process = start({list(job.command)!r}, Path({str(tmp_path / 'log')!r}), {{}})\n"
         "time.sleep(1000)"
     )
@@ -274,7 +274,9 @@ def test_a_node_that_was_started_in_another_clone_runs_the_repository_of_who_sub
     monkeypatch.chdir(tmp_path / "other")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "other"))
     log = tmp_path / "a.log"
-    assert start([sys.executable, "-c", "import train_local"], log, {}, tmp_path / "mine").wait() == 0
+    process = start([sys.executable, "-c", "import train_local"], log, {}, tmp_path / "mine")
+    assert process.wait() == 0
+    code_of(process)
     assert log.read_text().splitlines()[1:] == ["this is mine"]
 
 
