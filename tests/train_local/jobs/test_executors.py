@@ -142,7 +142,7 @@ def test_without_any_gpu_left_jobs_do_not_begin_on_the_cpu(make_jobs, tmp_path, 
 def test_jobs_end_with_the_process_that_started_them_even_if_it_is_killed(make_jobs, tmp_path, wait_for):
     [job] = make_jobs({"a": ("hang", [])}).values()
     script = (
-        "import sys, time; from pathlib import Path; from train_local.jobs.executors.base import code_of, start\n"
+        "import sys, time; from pathlib import Path; from train_local.jobs.executors.base import start\n"
         f"process = start({list(job.command)!r}, Path({str(tmp_path / 'log')!r}), {{}})\n"
         "time.sleep(1000)"
     )
