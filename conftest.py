@@ -54,8 +54,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items,
         int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
         is_slow=lambda item: item.get_closest_marker("slow") is not None,
-        file=lambda item: item.path,
+        group=_group,
     )
+
+
+def _group(item: pytest.Item) -> object:
+    """Tests of one file share what they set up, and those of several files what their marker names."""
+    shared = item.get_closest_marker("shares")
+    return shared.args[0] if shared else item.path
 
 
 _SHIM = Path(__file__).parent / "tests" / "mounts" / "difficult_mount.c"

@@ -1,7 +1,7 @@
 """In which order the processes of pytest-xdist run the tests."""
 
 from collections.abc import Callable, Hashable, Sequence
-from itertools import groupby, islice
+from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -12,7 +12,7 @@ def slow_ones_first(
     processes: int,
     *,
     is_slow: Callable[[Item], bool],
-    file: Callable[[Item], Hashable],
+    group: Callable[[Item], Hashable],
 ) -> list[Item]:
     """Let each process begin with some of the slow tests: started last, one would keep all but one core idle.
 
@@ -24,14 +24,17 @@ def slow_ones_first(
         items: the tests as pytest found them.
         processes: number of them.
         is_slow: whether a test takes minutes.
-        file: tests of one file share what they set up, and go to one process.
+        group: tests of one group share what they set up, and go to one process: in another one they would
+            wait until it is made.
 
     Returns:
         The tests of each process, one process after another.
     """
     parts: list[list[Item]] = [[] for _ in range(processes)]
-    slow = [item for item in items if is_slow(item)]
-    for number, (_, tests) in enumerate(groupby(slow, key=file)):
+    groups: dict[Hashable, list[Item]] = {}
+    for item in filter(is_slow, items):
+        groups.setdefault(group(item), []).append(item)
+    for number, tests in enumerate(groups.values()):
         parts[number % processes].extend(tests)
     others = (item for item in items if not is_slow(item))
     ordered: list[Item] = []

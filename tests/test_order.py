@@ -23,7 +23,7 @@ TESTS = [
 
 def ordered(tests, processes):
     return slow_ones_first(
-        tests, processes, is_slow=lambda test: "s" in test, file=lambda test: test.partition("/")[0]
+        tests, processes, is_slow=lambda test: "s" in test, group=lambda test: test.partition("/")[0]
     )
 
 
@@ -37,6 +37,13 @@ def test_each_process_begins_with_the_slow_tests_of_other_files():
     assert order[:4] == ["a/s1", "a/s2", "b/1", "b/2"]
     assert order[4:9] == ["b/s1", "c/1", "c/2", "c/3", "c/4"]
     assert order[9:] == ["d/s1", "d/s2", "c/5", "d/1", "d/2"]
+
+
+def test_what_several_files_share_is_made_in_one_process():
+    order = slow_ones_first(
+        ["a/1", "b/1", "c/1", "d/1"], 2, is_slow=lambda _: True, group=lambda test: test in ("a/1", "d/1")
+    )
+    assert order == ["a/1", "d/1", "b/1", "c/1"]
 
 
 @pytest.mark.parametrize("processes", [1, 2, 5, 40])

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -30,7 +31,6 @@ class Step:
         more: words added at the end.
         code: exit code.
         with_service: it runs with the variables of the walk's service.
-        variables: of the environment.
     """
 
     command: str
@@ -39,7 +39,6 @@ class Step:
     more: tuple = ()
     code: int = 0
     with_service: bool = False
-    variables: dict = field(default_factory=dict)
 
     def words(self, variables=None):
         """The words that run."""
@@ -68,7 +67,7 @@ class Walk:
 
     name: str
     parts: tuple
-    service: Callable | None = None
+    service: Callable = lambda _: nullcontext({})
 
     def steps(self):
         """The steps without the preparations."""
@@ -80,10 +79,8 @@ def walk(made, folder):
     copy = folder / "kit"
     copy.mkdir()
     tree.make_tree(copy)
-    if made.service is None:
-        return _take(made, copy, folder, {})
     with made.service(folder) as variables:
-        return _take(made, copy, folder, variables)
+        _take(made, copy, folder, variables)
 
 
 def _take(made, copy, folder, variables):
@@ -93,9 +90,7 @@ def _take(made, copy, folder, variables):
             part(copy)
             continue
         began = time.monotonic()
-        ended = tree.run(
-            copy, part.words(variables), **(variables if part.with_service else {}), **part.variables
-        )
+        ended = tree.run(copy, part.words(variables), **(variables if part.with_service else {}))
         found.append([ended.code, ended.out, ended.err, time.monotonic() - began])
         (folder / "ended.json").write_text(json.dumps(found))
 

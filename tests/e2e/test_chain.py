@@ -11,6 +11,7 @@ from tests.documented.every_walk import ROAD
 from tests.documented.walks import walked
 
 ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.slow, pytest.mark.shares(ROAD.name)]
 NAMES = ("kidney", "vasculature")
 
 
@@ -30,7 +31,6 @@ def chain(request, tmp_path_factory):
     return request.param, ROOT / "sample" / request.param, dist, rehearsal
 
 
-@pytest.mark.slow
 def test_rehearsed_submission_is_valid_and_scored(chain):
     name, data, dist, rehearsal = chain
     submission = dist / "rehearsal" / "submission.csv"
@@ -41,7 +41,6 @@ def test_rehearsed_submission_is_valid_and_scored(chain):
     assert rehearsal["score"]["value"] == pytest.approx(score["value"])
 
 
-@pytest.mark.slow
 def test_offline_run_installed_what_the_image_lacks_and_reached_the_last_rung(chain):
     *_, dist, _ = chain
     report = json.loads((dist / "rehearsal" / "report.json").read_text())
@@ -54,7 +53,6 @@ def test_offline_run_installed_what_the_image_lacks_and_reached_the_last_rung(ch
     assert not installed & {"torch", "torchvision", "numpy"}
 
 
-@pytest.mark.slow
 def test_report_is_one_page_about_this_run(chain):
     name, _, dist, rehearsal = chain
     page = (dist.parent / "report.html").read_text()

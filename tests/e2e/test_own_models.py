@@ -61,6 +61,7 @@ def common(folder, module):
 
 
 @pytest.mark.slow
+@pytest.mark.shares(SEGMENTER.name)
 def test_the_segmenter_is_trained_added_bundled_and_scored(segmenter):
     folder, told = segmenter
     common(folder, "tumour_segmenter")
@@ -70,6 +71,7 @@ def test_the_segmenter_is_trained_added_bundled_and_scored(segmenter):
 
 
 @pytest.mark.slow
+@pytest.mark.shares(CLASSIFIER.name)
 def test_the_classifier_s_submission_is_what_a_slow_and_plain_program_predicts(classifier):
     folder, _ = classifier
     plan = common(folder, "crowd_classifier")
@@ -105,6 +107,7 @@ def test_the_classifier_s_submission_is_what_a_slow_and_plain_program_predicts(c
 
 
 @pytest.mark.slow
+@pytest.mark.shares(CLASSIFIER.name)
 def test_a_loss_is_scored_and_shown(classifier):
     _, told = classifier
     assert 0 < float(told.split("rehearsal: log loss ")[1].split()[0]) < 3
