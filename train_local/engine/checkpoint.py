@@ -66,11 +66,11 @@ def save(folder: Path, step: int, state: dict[str, Any], *, identity: str) -> No
 
 @contextmanager
 def _errors_of_writing() -> Iterator[None]:
-    """Raise the error of a write again, which torch hides behind one of its own archive."""
+    """Raise what ended a write again, a full disk or Ctrl-C: torch hides it behind an error of its archive."""
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error.__context__, OSError):
+        if isinstance(error.__context__, OSError | KeyboardInterrupt):
             raise error.__context__ from error
         raise
 

@@ -1,4 +1,5 @@
 import resource
+import signal
 
 import pytest
 import torch
@@ -64,3 +65,20 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_says_how_much_is_needed(tm
     assert "it goes on from the one of step 1, which is whole" in str(error.value)
     assert checkpoint.load(tmp_path, identity="run")["step"] == 1
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_ctrl_c_in_the_middle_of_a_write_stays_ctrl_c_and_leaves_the_checkpoint_before(tmp_path):
+    checkpoint.save(tmp_path, 1, state(1), identity="run")
+    large = {number: torch.zeros(50_000) for number in range(100)}
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        # torch names an error of its archive in place of the interrupt, where this strikes while it writes.
+        for number in range(20):
+            signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.002 * number)
+            with pytest.raises(KeyboardInterrupt):
+                while True:
+                    checkpoint.save(tmp_path / "other", 2, large, identity="run")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert checkpoint.load(tmp_path, identity="run")["step"] == 1
