@@ -66,7 +66,7 @@ def save(folder: Path, step: int, state: dict[str, Any], *, identity: str) -> No
 
 @contextmanager
 def _errors_of_writing() -> Iterator[None]:
-    """Raise what ended a write again, a full disk or Ctrl-C: torch hides it behind an error of its archive."""
+    """Raise again what ended a write, a full disk or Ctrl-C: torch hides it behind an error of its own."""
     try:
         yield
     except RuntimeError as error:

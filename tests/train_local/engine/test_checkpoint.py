@@ -67,6 +67,11 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_says_how_much_is_needed(tm
     assert not list(tmp_path.glob("*.tmp"))
 
 
+def save_for_ever(folder, values):
+    while True:
+        checkpoint.save(folder, 2, values, identity="run")
+
+
 def test_ctrl_c_in_the_middle_of_a_write_stays_ctrl_c_and_leaves_the_checkpoint_before(tmp_path):
     checkpoint.save(tmp_path, 1, state(1), identity="run")
     large = {number: torch.zeros(50_000) for number in range(100)}
@@ -76,8 +81,7 @@ def test_ctrl_c_in_the_middle_of_a_write_stays_ctrl_c_and_leaves_the_checkpoint_
         for number in range(20):
             signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.002 * number)
             with pytest.raises(KeyboardInterrupt):
-                while True:
-                    checkpoint.save(tmp_path / "other", 2, large, identity="run")
+                save_for_ever(tmp_path / "other", large)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
