@@ -76,7 +76,9 @@ def nox():
 def run(tree, words, **variables):
     """Run a documented command in a copy; `variables` replace those of this process, None removes one."""
     start = nox() if words[0] == "nox" else [sys.executable]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    # Where pytest runs in a terminal, readline writes the terminal's size into the variables.
+    ours = ("PYTEST_", "COLUMNS", "LINES")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     kept |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}", **variables}
     done = subprocess.run(
         [*start, *words[1:]],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +49,7 @@ def save(folder: Path, step: int, state: dict[str, Any], *, identity: str) -> No
     # Between file and JSON the new checkpoint does not count yet, and the one before is still there.
     path = folder / f"step-{step:08d}.pt"
     with atomic_file(path, fix=_advice(folder, state)) as temporary:
-        with temporary.open("wb") as stream, _errors_of_writing():
+        with temporary.open("wb") as stream, _ctrl_c_afterwards(), _errors_of_writing():
             torch.save(state, stream)
         sidecar_path(path).unlink(missing_ok=True)
     write_sidecar(
@@ -65,12 +67,28 @@ def save(folder: Path, step: int, state: dict[str, Any], *, identity: str) -> No
 
 
 @contextmanager
+def _ctrl_c_afterwards() -> Iterator[None]:
+    """Keep Ctrl-C until a write is done: torch's archive ends the process where one strikes in its middle."""
+    if threading.current_thread() is not threading.main_thread():  # no other thread hears it
+        yield
+        return
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard and callable(before):
+        before(signal.SIGINT, None)
+
+
+@contextmanager
 def _errors_of_writing() -> Iterator[None]:
-    """Raise again what ended a write, a full disk or Ctrl-C: torch hides it behind an error of its own."""
+    """Raise the error of a write again, which torch hides behind one of its own archive."""
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error.__context__, OSError | KeyboardInterrupt):
+        if isinstance(error.__context__, OSError):
             raise error.__context__ from error
         raise
 
