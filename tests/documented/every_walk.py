@@ -39,6 +39,10 @@ ELSEWHERE = {
     "nox -s bundle -- kidney --native-mmcv": _COMPILED,
     "python -m bundle wheel mmcv --native --out DIR": _COMPILED,
     "python -m bundle lock": "bundle/test_lock.py::test_a_lock_is_made_resumed_and_kept_stable",
+    "python install.py --input DIR --folder DIR": (
+        "submission/installer/test_real_packages.py::test_what_the_index_has_is_imported_offline"
+    ),
+    "nox -s screenshots": "submission/report/test_browser.py::test_the_page_is_quiet_legible_and_fits",
     "python predict.py": "submission/test_predict.py::test_all_rungs_are_done_and_every_image_has_its_row",
     "python predict.py --input DIR --output DIR": (
         "submission/test_server_mode.py::test_the_whole_command_rehearses_it_in_a_simulated_image"

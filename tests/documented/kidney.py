@@ -46,7 +46,6 @@ BUNDLES = (
     Step("python verify.py", r"(\d+) of \1 files are as they were bundled", _VERIFY),
     Step("python verify.py --restore DIR", r"(\d+) of \1 files", {**_VERIFY, "DIR": "restored"}),
     Step("nox -s gate -- kidney --python 3.13", r"3\.13"),
-    Step("nox -s gate", r"3\.13", more=("kidney", "--python", "3.13")),
 )
 RENDERED = (
     Step("nox -s render", r"predict\.py", more=("kidney", *_HIDDEN)),

@@ -61,11 +61,11 @@ ALL = Walk(
         freeze,
         Step("nox -s probe -- --from freeze.txt --python 3.13 --name theirs", "theirs", more=_QUICK[6:]),
         Step("nox -s probe -- --local", '"target"', more=_QUICK[6:]),
-        Step("nox -s faults", r"\| push and submission \|", more=("--schedules", "2")),
+        Step("nox -s faults", r"\| push and submission \|", more=("--schedules", "1")),
         Step(
             "nox -s faults -- --schedules 300 --seed 0 --write-docs",
             r"\| push and submission \|",
-            {"300": "2"},
+            {"300": "1"},
         ),
         Step("nox -s faults -- --runs 300 --seed 0", "1 left what they have to", {"300": "1"}),
         Step(

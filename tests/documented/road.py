@@ -64,7 +64,6 @@ DEMO = (
     Step("nox -s report -- report.json", r"report\.html"),
     Step("nox -s report -- report.json --data DIR --out page.html", r"page\.html", DATA),
     Step("nox -s report", "report", code=1),
-    Step("nox -s screenshots", "png"),
 )
 ROAD = (
     Step(f"nox -s prepare -- vasculature --data {VASCULATURE}", r"94 images in 5 folds \(strips\)", DATA),

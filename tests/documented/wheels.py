@@ -8,6 +8,7 @@ from tests.kaggle_server.server import REMOVED, Server
 from tests.kaggle_server.world import World
 
 _PATIENCE = ("--patience", "30")
+_ONE_IMAGE = ("--target", "kaggle-2026-10")
 _COMMIT = "git+https://host/repo.git@COMMIT"
 
 
@@ -29,23 +30,14 @@ def services(folder):
 ALL = Walk(
     "wheels",
     (
-        Step("nox -s bundle -- --requirements requirements.txt", r"install\.py"),
+        Step("nox -s bundle -- --requirements requirements.txt", r"install\.py", more=_ONE_IMAGE),
         Step("nox -s rehearse -- --install", "all imported"),
-        Step(
-            "python install.py --input DIR --folder DIR",
-            "imported +addict, yaml",
-            {
-                "install.py": "dist/wheels/install.py",
-                "--input DIR": "dist/wheels",
-                "--folder DIR": "installed",
-            },
-        ),
         Step("nox -s gate -- --bundle dist/wheels", r"3\.13"),
         Step(
             f"nox -s bundle -- --requirements requirements.txt --package ./my_models --package {_COMMIT}",
             "their-models",
             {_COMMIT: "$PACKAGE"},
-            more=("--out", "dist/more", "--target", "kaggle-2026-10", "--no-gate"),
+            more=("--out", "dist/more", "--no-gate", *_ONE_IMAGE),
         ),
         Step("nox -s rehearse -- --install DIR", "all imported", {"DIR": "dist/more"}),
         Step("nox -s upload -- --bundle dist/wheels", "verified", more=_PATIENCE, with_service=True),
