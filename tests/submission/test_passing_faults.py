@@ -139,7 +139,9 @@ def test_an_error_is_told_with_its_type_first_then_with_the_lines_that_led_to_it
     ],
 )
 def test_one_image_that_ends_every_worker_costs_only_its_own_row(fault, workers, told, run_with, good_run):
-    outcome = run_with(fault, "--workers", workers, "--stall", "4")
+    # On a busy machine a worker that imports may be silent for 4 s: only a fault that hangs needs so little.
+    silent = ("--stall", "4") if fault.startswith("hang") else ()
+    outcome = run_with(fault, "--workers", workers, *silent)
     assert outcome.code == 0, outcome.text
     rows = dict(line.split(",") for line in outcome.csv.splitlines())
     assert rows == dict(line.split(",") for line in good_run.csv.splitlines()) | {"aaa": ""}
