@@ -9,6 +9,8 @@ from tests.documented.walks import Step
 _KIDNEY = {"COMPETITION": "kidney", **DATA}
 _ONE = ("kidney", *ONE_IMAGE)
 _VERIFY = {"verify.py": "dist/kidney/bundle/hubmap-kit-kidney-wheels/verify.py"}
+_WHEELS = "hubmap-kit-kidney-wheels"
+_OWN_WHEEL = (f"dist/kidney/bundle/{_WHEELS}/manifest.json", "my_models-0.3")
 _HIDDEN = ("--hidden-images", "10")
 
 
@@ -28,7 +30,13 @@ BUNDLES = (
     ),
     foreign,
     Step("nox -s bundle", "hubmap-kit-kidney-weights", more=_ONE),
-    Step("nox -s bundle -- kidney --foreign FILE", r"my[-_]models", {"FILE": "mine.in"}, more=ONE_IMAGE),
+    Step(
+        "nox -s bundle -- kidney --foreign FILE",
+        _WHEELS,
+        {"FILE": "mine.in"},
+        more=ONE_IMAGE,
+        wrote=_OWN_WHEEL,
+    ),
     Step("nox -s bundle -- kidney --weights-dtype float16", "float16", more=ONE_IMAGE),
     Step(
         "python -m bundle build ... --weights-dtype bfloat16 --data DIR --runs runs/kidney "

@@ -18,6 +18,8 @@ from itertools import pairwise
 from tests.documented import tree
 from tests.once import once
 
+_LACKS = "The walk finds no"
+
 
 @dataclass(frozen=True)
 class Step:
@@ -31,6 +33,7 @@ class Step:
         more: words added at the end.
         code: exit code.
         with_service: it runs with the variables of the walk's service.
+        wrote: a file and a regular expression that its text has to match; () if the output says enough.
     """
 
     command: str
@@ -39,6 +42,7 @@ class Step:
     more: tuple = ()
     code: int = 0
     with_service: bool = False
+    wrote: tuple = ()
 
     def words(self, variables=None):
         """The words that run."""
@@ -91,8 +95,16 @@ def _take(made, copy, folder, variables):
             continue
         began = time.monotonic()
         ended = tree.run(copy, part.words(variables), **(variables if part.with_service else {}))
-        found.append([ended.code, ended.out, ended.err, time.monotonic() - began])
+        told = ended.err + _lacking(copy, *part.wrote)
+        found.append([ended.code, ended.out, told, time.monotonic() - began])
         (folder / "ended.json").write_text(json.dumps(found))
+
+
+def _lacking(copy, name="", text=""):
+    """What a file should hold and does not: it is looked at before the next step writes it again."""
+    if not name or re.search(text, (copy / name).read_text()):
+        return ""
+    return f"\n{_LACKS} {text!r}: {name}\n"
 
 
 def walked(factory, made):
@@ -106,6 +118,7 @@ def check(step, ended):
     """Fail if a step did not end as it says."""
     told = f"{shlex.join(step.words())}\n{ended.out[-4000:]}\n{ended.err[-6000:]}"
     assert ended.code == step.code, told
+    assert _LACKS not in ended.err, told
     assert re.search(step.says, ended.out + ended.err, re.DOTALL), f"no {step.says!r} in\n{told}"
 
 

@@ -40,7 +40,7 @@ def main(folder: Path, identity: str, what: str) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
     if what.startswith("wait:"):
         other = folder.with_name(what.removeprefix("wait:")) / "began.json"
-        for _ in range(3000):
+        for _ in range(30_000):
             if other.exists():
                 break
             time.sleep(0.02)
