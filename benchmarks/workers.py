@@ -147,8 +147,8 @@ def _speed(options: WorkerOptions) -> str:
             ONE: partial(supervised, ONE, 1),
             TWO: partial(supervised, TWO, 2),
         }
-        in_turns(ways, options.rounds)
-    kept = {way: rounds[1:] for way, rounds in found.items()}  # the first one warms up
+        in_turns(ways, options.rounds, warm_up=not options.tiny)
+    kept = {way: rounds[-options.rounds :] for way, rounds in found.items()}  # without the one that warms up
     note = (
         f"{size.images} slides of {size.side} x {size.side} pixels, {size.members} members x {len(VIEWS)} "
         f"views, 2 rungs; {options.rounds} rounds. From the first task to the last; all ratios but the last "

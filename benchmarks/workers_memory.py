@@ -26,7 +26,7 @@ HEAD = (
     "results on the disk, most MB",
     "seconds",
 )
-_SIDES, _TINY_SIDES = (3000, 10000, 30000), (256, 512)
+_SIDES, _TINY_SIDES = (3000, 10000, 30000), (256,)
 _MEMBERS = (1, 3)
 _LOOK = 0.2
 """Seconds between two looks at the memory; what a process had at most, the kernel keeps itself."""

@@ -39,10 +39,9 @@ def with_own_wheels(session: Session, root: Path, *, peers: bool = False) -> str
     Args:
         session: runs the commands.
         root: the repository.
-        peers: the environment of the benchmarks, which has their peers as well.
+        peers: that of the benchmarks: it holds their peers, and finds all else in the shared one.
     """
-    locks = ["requirements.lock", *(["requirements-bench.txt"] if peers else [])]
-    folder = locked(session, root, "bench" if peers else "kit", locks)
+    folder = locked(session, root, "kit", ["requirements.lock"])
     python = str(folder / "bin" / "python")
     ours_from, identity = folder / "own-wheels-from", own_wheels_identity(root)
     if not is_of(ours_from, identity):
@@ -54,10 +53,14 @@ def with_own_wheels(session: Session, root: Path, *, peers: bool = False) -> str
             session.run(python, *build, external=True, silent=True)
         uv(session, *_INSTALL, python, "--no-deps", "--reinstall", *map(str, sorted(wheels.glob("*.whl"))))
         ours_from.write_text(identity)
-    return python
+    if not peers:
+        return python
+    return str(locked(session, root, "bench", ["requirements-bench.txt"], beside=folder) / "bin" / "python")
 
 
-def locked(session: Session, root: Path, name: str, locks: Sequence[str]) -> Path:
+def locked(
+    session: Session, root: Path, name: str, locks: Sequence[str], *, beside: Path | None = None
+) -> Path:
     """Return the folder of an environment with what some locks pin, and nothing else.
 
     Args:
@@ -65,6 +68,7 @@ def locked(session: Session, root: Path, name: str, locks: Sequence[str]) -> Pat
         root: the repository, where the locks are and `.nox` lies.
         name: of the environment.
         locks: file names.
+        beside: an environment in which the new one finds what its own locks do not pin.
     """
     folder = root / ".nox" / f"{name}-{sys.implementation.cache_tag}"
     # Each stamp is written after its step: a step that was killed has none and runs again. Our own wheels
@@ -74,7 +78,14 @@ def locked(session: Session, root: Path, name: str, locks: Sequence[str]) -> Pat
         shutil.rmtree(folder, ignore_errors=True)
         uv(session, "venv", "--quiet", "--python", sys.executable, str(folder))
         listed = (part for lock in locks for part in ("-r", lock))
-        uv(session, *_INSTALL, str(folder / "bin" / "python"), "--require-hashes", *listed)
+        alone = () if beside is None else ("--no-deps",)
+        python = str(folder / "bin" / "python")
+        uv(session, *_INSTALL, python, *alone, "--require-hashes", *listed)
+        if beside is not None:
+            packages = "lib", "python{}.{}".format(*sys.version_info), "site-packages"
+            # `addsitedir`, not the folder alone: its own .pth files count, too.
+            line = f"import site; site.addsitedir({str(beside.joinpath(*packages))!r})\n"
+            (folder.joinpath(*packages) / "beside.pth").write_text(line)
         made_from.write_text(identity)
     return folder
 

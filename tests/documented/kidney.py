@@ -29,7 +29,6 @@ BUNDLES = (
         {"--prepared DIR": "work/kidney", "--runs DIR": "runs/kidney"},
     ),
     foreign,
-    Step("nox -s bundle", "hubmap-kit-kidney-weights", more=_ONE),
     Step(
         "nox -s bundle -- kidney --foreign FILE",
         _WHEELS,
@@ -50,6 +49,7 @@ BUNDLES = (
         "wheels",
         more=("--ensemble", "ensemble.json", "--out", "built", *ONE_IMAGE[:2]),
     ),
+    Step("nox -s bundle", "hubmap-kit-kidney-weights", more=_ONE),
     Step("nox -s bundle -- kidney", "hubmap-kit-kidney-wheels", more=ONE_IMAGE),
     Step("python verify.py", r"(\d+) of \1 files are as they were bundled", _VERIFY),
     Step("python verify.py --restore DIR", r"(\d+) of \1 files", {**_VERIFY, "DIR": "restored"}),

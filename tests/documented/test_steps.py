@@ -1,9 +1,11 @@
 """How a documented command becomes the words that run."""
 
+import json
+
 import pytest
 
 from tests.documented.commands import code_of, commands_of
-from tests.documented.walks import Step
+from tests.documented.walks import Step, Walk, walk
 
 PAGE = """
 Run `nox -s demo`, or
@@ -50,3 +52,18 @@ def test_commands_are_found_in_spans_and_in_both_kinds_of_blocks():
 )
 def test_words_are_replaced_and_added(step, words):
     assert step.words({"PLACE": "x"}) == words.split()
+
+
+def test_steps_of_the_same_words_are_one_run(tmp_path):
+    (tmp_path / "clock.py").write_text("import time\nprint(time.monotonic_ns())\n")
+    clock = str(tmp_path / "clock.py")
+    steps = (
+        Step("python FILE", "", {"FILE": clock}),
+        Step("python clock.py", "", {"clock.py": clock}),
+        Step("python clock.py --again", "", {"clock.py": clock}),
+        Step("python clock.py", "", {"clock.py": clock}, with_service=True),
+    )
+    walk(Walk("clocks", steps), tmp_path)
+    first, same, other, with_service = (end[1] for end in json.loads((tmp_path / "ended.json").read_text()))
+    assert first == same
+    assert len({first, other, with_service}) == 3

@@ -2,7 +2,8 @@
 
 A step is a command exactly as a page has it. Where the page's words stand for others (DIR, `/data/...`), the
 step says what is put in their place; where a command would take hours or more than this machine has, it says
-which words are added. Each step says what the command has to print.
+which words are added. Each step says what the command has to print. Steps that come to the same words, such as
+`rehearse -- COMPETITION --data DIR` and `rehearse -- kidney --data DIR`, are one run.
 """
 
 import json
@@ -88,13 +89,16 @@ def walk(made, folder):
 
 
 def _take(made, copy, folder, variables):
-    found = []
+    found, known = [], {}
     for part in made.parts:
         if not isinstance(part, Step):
             part(copy)
             continue
-        began = time.monotonic()
-        ended = tree.run(copy, part.words(variables), **(variables if part.with_service else {}))
+        began, words = time.monotonic(), part.words(variables)
+        ended = known.get((*words, part.with_service))
+        if ended is None:
+            ended = tree.run(copy, words, **(variables if part.with_service else {}))
+            known[*words, part.with_service] = ended
         told = ended.err + _lacking(copy, *part.wrote)
         found.append([ended.code, ended.out, told, time.monotonic() - began])
         (folder / "ended.json").write_text(json.dumps(found))

@@ -1,25 +1,17 @@
 """The product: competition data in, a scored offline submission out, by the commands a user types."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.documented.every_walk import ROAD
 from tests.documented.walks import walked
+from tests.e2e.commands import run
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.shares(ROAD.name)]
 NAMES = ("kidney", "vasculature")
-
-
-def run(*arguments):
-    command = [sys.executable, "-m", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-6000:]}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -1,24 +1,14 @@
 """Recipes of other competitions: the kidney's U-Net on body, a detector on one that a TOML file describes."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.e2e.commands import run, short_training
 from tests.once import once
 
-ROOT = Path(__file__).parents[2]
 TARGET = "kaggle-2026-10"
 """Wheels for every image are built by test_chain.py, which also rehearses with several workers."""
-
-
-def run(*arguments):
-    command = [sys.executable, "-m", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-6000:]}"
-    return done.stdout
 
 
 def chain(name, data, recipe, steps, folder, *options, scale=()):
@@ -26,8 +16,20 @@ def chain(name, data, recipe, steps, folder, *options, scale=()):
     prepared, runs, dist = folder / "work", folder / "runs", folder / "dist"
     plan, bundle, predict = dist / "ensemble.json", dist / "bundle", dist / "predict.py"
     run("train_local", "prepare", name, "--data", data, "--out", prepared, "--folds", "2", *scale)
-    tiny, short = ("--tiny", "--fold", "0"), ("tests.e2e.short_training", steps)
-    run(*short, "train", recipe, "--prepared", prepared, "--out", runs, *tiny, *options)
+    with short_training(steps):
+        run(
+            "train_local",
+            "train",
+            recipe,
+            "--prepared",
+            prepared,
+            "--out",
+            runs,
+            "--tiny",
+            "--fold",
+            "0",
+            *options,
+        )
     run("train_local", "ensemble", "--prepared", prepared, "--runs", runs, "--out", plan, "--keep-all")
     run("bundle", "build", "--ensemble", plan, "--out", bundle, "--target", TARGET)
     run("submission", "render", "--ensemble", plan, "--bundle", bundle, "--out", predict)

@@ -2,13 +2,12 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests import drawn
+from tests.e2e.commands import run
 from tests.once import once
 
 ROOT = Path(__file__).parents[2]
@@ -23,13 +22,6 @@ ONE = ("--", "--workers", "1")
 """The chain of test_chain.py rehearses with several workers."""
 
 
-def run(*arguments):
-    command = [sys.executable, "-m", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-6000:]}"
-    return done.stdout
-
-
 def chain(name, folder):
     """From pictures and a model to a rehearsed submission."""
     drawn.write(folder)
@@ -40,7 +32,14 @@ def chain(name, folder):
     files = [f"{folder / weights.format(fold)}@{fold}" for fold in range(2)]
     data = ("--data", folder / "data")
     run("train_local", "prepare", folder / f"{name}.toml", *data, "--out", folder / "work", "--folds", 2)
-    run("train_local", "add-model", f"tests/drawn_models/{module}.py", "--weights", *files, *places)
+    run(
+        "train_local",
+        "add-model",
+        ROOT / "tests" / "drawn_models" / f"{module}.py",
+        "--weights",
+        *files,
+        *places,
+    )
     run("train_local", "ensemble", *places, "--out", plan)
     run("bundle", "build", "--ensemble", plan, "--out", bundle, "--target", TARGET)
     run("submission", "render", "--ensemble", plan, "--bundle", bundle, "--out", predict)

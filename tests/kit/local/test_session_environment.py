@@ -1,6 +1,8 @@
 """The environment of the sessions is made when it is needed, from what it is made of."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +12,7 @@ from bundle.own_wheels import OWN_WHEELS
 from kit.local import session_environment
 
 ROOT = Path(__file__).parents[3]
+PACKAGES = Path("lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "site-packages")
 
 
 class Machine:
@@ -21,7 +24,7 @@ class Machine:
     def run(self, *command, **options):
         self.commands.append(command)
         if "venv" in command:
-            Path(command[-1]).mkdir(parents=True)
+            (Path(command[-1]) / PACKAGES).mkdir(parents=True)
         if "wheel" in command:
             out = Path(command[command.index("--out") + 1])
             out.mkdir(parents=True, exist_ok=True)
@@ -74,17 +77,27 @@ def test_what_is_installed_has_its_bytecode_whatever_the_variables_of_python_say
     assert all("--compile-bytecode" in command for command in installs)
 
 
-def test_the_benchmarks_have_an_environment_of_their_own_with_their_peers(project):
+def test_the_benchmarks_have_an_environment_of_their_own_for_their_peers_alone(project):
     verbs(project)
     project.machine.commands.clear()
     python = project.environment(peers=True)
     assert Path(python).parents[1] != Path(project.environment()).parents[1]
     [install] = [command for command in project.machine.commands if "--require-hashes" in command]
-    assert [install[at + 1] for at, part in enumerate(install) if part == "-r"] == [
-        "requirements.lock",
-        "requirements-bench.txt",
-    ]
+    assert [install[at + 1] for at, part in enumerate(install) if part == "-r"] == ["requirements-bench.txt"]
+    assert "--no-deps" in install, "their dependencies are in the shared environment"
     assert verbs(project) == []
+
+
+def test_an_environment_beside_another_one_finds_its_packages_and_those_its_pth_files_name(tmp_path):
+    (tmp_path / "lock.txt").touch()
+    shared, elsewhere = tmp_path / "shared", tmp_path / "elsewhere"
+    for folder, module in ((shared / PACKAGES, "shared"), (elsewhere, "elsewhere")):
+        folder.mkdir(parents=True)
+        (folder / f"of_{module}.py").write_text("")
+    (shared / PACKAGES / "more.pth").write_text(f"{elsewhere}\n")
+    folder = session_environment.locked(Machine(), tmp_path, "bench", ["lock.txt"], beside=shared)
+    code = f"import site; site.addsitedir({str(folder / PACKAGES)!r}); import of_shared, of_elsewhere"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
 
 
 @pytest.mark.parametrize(
