@@ -117,7 +117,7 @@ def figures(options: EverythingOptions) -> tuple[Figures, ...]:
             ("--worlds", "4"),
             ("budget.svg",),
         ),
-        Figures(page, ("dry-run",), (*bench, "dry-run"), (), ("--sizes", "1", "--seconds", "10")),
+        Figures(page, ("dry-run",), (*bench, "dry-run"), (), ("--sizes", "1", "--seconds", "4")),
         Figures(page, ("workers",), (*bench, "workers", "--part", "speed"), ("--rounds", "4"), _ONE_ROUND),
         *(
             Figures(page, (f"workers-{part}",), (*bench, "workers", "--part", part), tiny=_ONE_ROUND)

@@ -241,9 +241,10 @@ def _dispensable(text: str) -> Iterator[ast.stmt]:
 
 def _is_shown(node: ast.AST) -> bool:
     """Whether the docstring is what `--help` begins with: that of a class with command line options."""
-    calls = (item.func for item in ast.walk(node) if isinstance(item, ast.Call))
-    options = any(isinstance(function, ast.Name) and function.id == "option" for function in calls)
-    return isinstance(node, ast.ClassDef) and options
+    return isinstance(node, ast.ClassDef) and any(
+        isinstance(item, ast.Call) and isinstance(item.func, ast.Name) and item.func.id == "option"
+        for item in ast.walk(node)
+    )
 
 
 def _is_string(statement: ast.stmt) -> bool:

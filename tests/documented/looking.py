@@ -28,7 +28,7 @@ PRINTS = Walk(
         Step("python -m kit doctor", r"\d+ ok, \d+ notes?, 0 problems"),
         Step("python -m kit doctor --json", r'"told": "all \d+ packages are those of the lock"'),
         Step("python -m kit.models list", "vit-adapter-l"),
-        Step("python -m kit.models list --size 512", r"2,011\.4"),
+        Step("python -m kit.models list --size 512", r"2,011\.4", more=("vit-adapter-l", "segformer-b3")),
         Step("python -m kit.models pretrained", "regnety_016"),
         Step("python -m tests.import_graph", "kit"),
         Step("python -m tests.pure_logic", "kit/masks/rle.py"),

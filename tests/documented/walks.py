@@ -2,8 +2,8 @@
 
 A step is a command exactly as a page has it. Where the page's words stand for others (DIR, `/data/...`), the
 step says what is put in their place; where a command would take hours or more than this machine has, it says
-which words are added. Each step says what the command has to print. Steps that come to the same words, such as
-`rehearse -- COMPETITION --data DIR` and `rehearse -- kidney --data DIR`, are one run.
+which words are added. Each step says what the command has to print. Steps that come to the same words are one
+run: `rehearse -- COMPETITION --data DIR` and `rehearse -- kidney --data DIR`.
 """
 
 import json
