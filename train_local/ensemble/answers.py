@@ -19,8 +19,9 @@ from train_local.ensemble.ranking import JudgedImage, Ranking, average_precision
 from train_local.ensemble.scores import Assigned
 from train_local.ensemble.trial import RecipeView
 
-MOST_BYTES = 256 << 20
-"""Of kept answers. One for 256 images with 100 detections each has 330 kB."""
+MOST_BYTES = 1 << 30
+"""Of kept answers. One for 256 images with 150 detections each has 400 kB, and the searches of five detectors
+under four views ask for thousands: with a quarter of this, near every second one is fused again."""
 
 _PUBLISHED = to_plain(InstanceFusion())
 _Key = tuple[tuple[tuple[RecipeView, float], ...], str]
