@@ -17,8 +17,8 @@ from kit.local.console import console, show_table
 
 HEAD = ("what", "value")
 BLOCKS = {"maps": "ensemble", "detections": "ensemble-detections"}
-_TINY = Size(slides=6, side=640, distinct=6)
-_TINY_TILES = Tiles(count=6, distinct=3, views=1, detections=20)
+_TINY = Size(slides=3, side=320, distinct=2)
+_TINY_TILES = Tiles(count=4, distinct=2, views=1, detections=20)
 
 
 def run(options: EnsembleOptions, command: Sequence[str], docs: Path = DOCS / "benchmarks.md") -> None:

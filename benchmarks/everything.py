@@ -101,7 +101,9 @@ def figures(options: EverythingOptions) -> tuple[Figures, ...]:
         Figures(page, ("loop",), (*bench, "training", "--part", "loop"), ("--rounds", "31"), _ONE_ROUND),
         Figures(page, ("augmentation",), (*bench, "training", "--part", "augmentation"), tiny=_ONE_ROUND),
         Figures(page, ("ensemble",), (*bench, "ensemble"), ("--distinct", "2")),
-        Figures(page, ("ensemble-detections",), (*bench, "ensemble", "--part", "detections")),
+        Figures(
+            page, ("ensemble-detections",), (*bench, "ensemble", "--part", "detections"), ("--tiles", "32")
+        ),
         Figures(
             page,
             ("early-stopping",),

@@ -7,7 +7,7 @@ source. So the result does not depend on timing.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -82,6 +82,7 @@ def weighted_boxes_fusion(
     iou: float,
     skip_score: float,
     confidence: Confidence = "avg",
+    group: Callable[[Floats, Floats, float], tuple[Floats, Integers]] | None = None,
 ) -> Clusters:
     """Fuse the boxes of one class (weighted boxes fusion; Solovyev, Wang, Gabruseva 2021).
 
@@ -118,6 +119,8 @@ def weighted_boxes_fusion(
         iou: threshold for joining a cluster, in (0, 1].
         skip_score: boxes with a lower unweighted score are left out.
         confidence: how scores are fused.
+        group: finds the clusters, with the arguments and results of `train_local.ensemble.near_boxes`;
+            None: on a grid.
 
     Returns:
         Clusters, best confidence first; equal confidences in the order in which the clusters were opened.
@@ -135,7 +138,7 @@ def weighted_boxes_fusion(
     weighted_N = score_N * weight_S[source_N]
     used = np.flatnonzero((score_N >= skip_score) & (box_N4[:, :2] < box_N4[:, 2:]).all(axis=1))
     order = used[np.argsort(-weighted_N[used], kind="stable")]
-    fused, of_N = _clusters(box_N4[order], weighted_N[order], iou)
+    fused, of_N = (group or _clusters)(box_N4[order], weighted_N[order], iou)
     fused_scores = _confidences(of_N, source_N[order], weighted_N[order], weight_S, confidence)
     best_first = np.argsort(-fused_scores, kind="stable")
     rank = np.empty_like(best_first)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kit.errors import KitError
 from kit.inference import calibration, mask_fusion
@@ -55,11 +56,14 @@ def merge_views(views: Sequence[CodedDetections], settings: InstanceSettings) ->
         settings: of the member; `nms_iou` is used, and `max_per_image` as the limit of each window.
     """
     together = joined(views)
-    if len(views) == 1:
-        return together
+    return together if len(views) == 1 else together.take(best_of_views(together, settings))
+
+
+def best_of_views(together: CodedDetections, settings: InstanceSettings) -> NDArray[np.int64]:
+    """Return the positions of the detections that `merge_views` keeps of several views, best first."""
     windows = plan(together.height, together.width, settings)
     most = settings.max_per_image * len(windows) * len(windows[0])
-    return together.take(nms(together.boxes, together.scores, settings.nms_iou)[:most])
+    return nms(together.boxes, together.scores, settings.nms_iou)[:most]
 
 
 def fuse_instances(

@@ -51,8 +51,8 @@ DRAWN = "| drawn | from |"
 """Head of the one table of docs/benchmarks.md that says from what worlds are drawn."""
 NO_MACHINE = {"registry", "packages", "matrix", "size"}
 """Blocks whose figures are the same on every machine, so that no line says where they were made."""
-NOT_MEASURED = {"recipes": "Not measured: ", "ensemble-detections": "No figures yet."}
-"""Blocks that still wait for a machine which can measure them, or for the time, and how they say so."""
+NOT_MEASURED = {"recipes": "Not measured: "}
+"""Blocks that still wait for a machine which can measure them, and how they say so."""
 SIZES = {
     *("--rounds", "--seconds", "--size", "--threads", "--worlds", "--jobs", "--tiles", "--distinct"),
     *("--schedules", "--runs", "--seed", "--sizes", "--native-mmcv", "--write-docs"),

@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 from kit.competitions.competition import Competition
 from kit.inference.instance_settings import InstanceFusion
 from kit.typed_json import to_plain
-from train_local.ensemble.image_answers import HeldOut, ImageRequest, answer
+from train_local.ensemble.image_answers import ImageRequest, answer
+from train_local.ensemble.kept_images import HeldOut
 from train_local.ensemble.processes import Helpers
 from train_local.ensemble.ranking import JudgedImage, Ranking, average_precision, joined, of_images, ranked
 from train_local.ensemble.scores import Assigned
 from train_local.ensemble.trial import RecipeView
 
-MOST_BYTES = 256 << 20
-"""Of kept answers. One for 256 images with 100 detections each has 330 kB."""
+MOST_BYTES = 1 << 30
+"""Of kept answers. One for 256 images with 150 detections each has 400 kB, and the searches of five detectors
+under four views ask for thousands: with a quarter of this, near every second one is fused again."""
 
+_PUBLISHED = to_plain(InstanceFusion())
 _Key = tuple[tuple[tuple[RecipeView, float], ...], str]
 Question = tuple[Assigned, Collection[str]]
 """How to fuse, and the ids of the images."""
@@ -33,6 +36,7 @@ class Answers:
         competition: its metric judges.
         images: by id.
         helpers: that fuse.
+        owner: of the images, unlike that of any other ones.
         most_bytes: of what is kept.
 
     Attributes:
@@ -44,11 +48,13 @@ class Answers:
         competition: Competition,
         images: Mapping[str, HeldOut],
         helpers: Helpers,
+        owner: str,
         *,
         most_bytes: int = MOST_BYTES,
     ) -> None:
         self.ids = tuple(sorted(images))
         self._competition, self._images, self._helpers = competition, images, helpers
+        self._owner = owner
         self._most_bytes = most_bytes
         self._row = {image_id: row for row, image_id in enumerate(self.ids)}
         self._truths_N = np.array([len(images[key].truth.masks) for key in self.ids], np.int64)
@@ -72,7 +78,11 @@ class Answers:
                     by_image.setdefault(image_id, {})[key] = how
         requests = [
             ImageRequest(
-                self._competition, image_id, self._images[image_id], tuple(by_image[image_id].values())
+                self._owner,
+                self._competition,
+                image_id,
+                self._images[image_id],
+                tuple(by_image[image_id].values()),
             )
             for image_id in sorted(by_image)
         ]
@@ -148,5 +158,5 @@ def key_of(how: Assigned) -> _Key:
     members = tuple(
         sorted((item, round(of_recipe[item.recipe] / most, 9)) for item in selection.recipe_views)
     )
-    settings = {**to_plain(InstanceFusion()), **how.settings}
+    settings = {**_PUBLISHED, **how.settings}
     return members, json.dumps(settings, sort_keys=True)

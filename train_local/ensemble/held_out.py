@@ -12,9 +12,9 @@ from train_local.data.prepared import Prepared
 from train_local.ensemble import (
     class_tuning,
     fused_scores,
-    image_answers,
     instance_scores,
     instance_tuning,
+    kept_images,
     semantic_scores,
     values_tuning,
 )
@@ -90,7 +90,7 @@ def scores_of(
         for image_id in sorted(ids):
             true = truth[image_id]
             assert isinstance(true, Instances)
-            instances[image_id] = image_answers.HeldOut(true, _members(files, image_id))
+            instances[image_id] = kept_images.HeldOut(true, _members(files, image_id))
         return instance_scores.InstanceScores(prepared.source, instances, processes=processes)
     images = {}
     for image_id in sorted(ids):

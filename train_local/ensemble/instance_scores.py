@@ -8,6 +8,7 @@ images ask the same questions, and the answers are kept. What the search ends wi
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -19,7 +20,8 @@ from kit.typed_json import from_plain, to_plain
 from train_local.ensemble import calibrations, instance_tuning
 from train_local.ensemble.answers import Answers, questions_of
 from train_local.ensemble.calibrations import Judged, JudgeRequest, judge_image
-from train_local.ensemble.image_answers import HeldOut, ImageRequest, doubts_of
+from train_local.ensemble.image_answers import ImageRequest, doubts_of
+from train_local.ensemble.kept_images import HeldOut
 from train_local.ensemble.processes import Helpers
 from train_local.ensemble.scores import Assigned, Settings
 from train_local.ensemble.trial import RecipeView, Selection
@@ -55,7 +57,8 @@ class InstanceScores:
         self.searched = frozenset(self.ids[place] for place in places)
         self._counted = False
         self._helpers = Helpers(processes)
-        self._answers = Answers(competition, images, self._helpers)
+        self._owner = uuid.uuid4().hex
+        self._answers = Answers(competition, images, self._helpers, self._owner)
         self._judged: dict[tuple[str, tuple[str, ...]], dict[str, Judged]] = {}
 
     def images(self, recipe_view: RecipeView) -> frozenset[str]:
@@ -73,7 +76,8 @@ class InstanceScores:
     def prepare(self, selections: Sequence[Selection], settings: Settings) -> None:
         """Fuse and judge the sample for some selections, in several processes."""
         del settings
-        self._answers.ask([(Assigned(item, _published()), self.searched) for item in selections])
+        published = _published()
+        self._answers.ask([(Assigned(item, published), self.searched) for item in selections])
 
     def quick(self, selection: Selection, ids: Collection[str], settings: Settings) -> float:
         """Return the metric with the published settings of the fusion, of those images in the sample.
@@ -120,7 +124,7 @@ class InstanceScores:
     def doubts(self, assigned: Mapping[str, Assigned]) -> dict[str, float]:
         """Return the doubts of some images' instances: they are fused once more, as on Kaggle."""
         requests = [
-            ImageRequest(self._competition, image_id, self._images[image_id], (how,))
+            ImageRequest(self._owner, self._competition, image_id, self._images[image_id], (how,))
             for image_id, how in sorted(assigned.items())
         ]
         found = self._helpers.map(doubts_of, requests)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +30,12 @@ class RankedDetections:
     """Detections of several images at one IoU threshold, by falling score; of equal ones the first image's.
 
     Attributes:
-        rows: int32 (n,), number of the image.
+        rows: (n,) unsigned, number of the image, of the smallest type.
         scores: float64 (n,).
         correct: bool (n,).
     """
 
-    rows: NDArray[np.int32]
+    rows: NDArray[np.unsignedinteger[Any]]
     scores: NDArray[np.float64]
     correct: NDArray[np.bool_]
 
@@ -76,7 +77,7 @@ def ranked(images: Mapping[int, Sequence[JudgedImage]], count: int, thresholds: 
     at = []
     for place in range(thresholds):
         judged = [images[row][place] for row in present]
-        rows = np.repeat(np.array(present, np.int32), [len(one.scores) for one in judged])
+        rows = np.repeat(np.array(present, np.min_scalar_type(count)), [len(one.scores) for one in judged])
         scores = np.concatenate([np.zeros(0), *(one.scores for one in judged)])
         correct = np.concatenate([np.zeros(0, bool), *(one.correct for one in judged)])
         at.append(_sorted(RankedDetections(rows, scores, correct)))

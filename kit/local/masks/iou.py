@@ -72,6 +72,11 @@ def overlaps(
         KitError: a mask is damaged or of another size.
     """
     a, b = _split(mask_set.decode([*masks_a, *masks_b], height, width), len(masks_a))
+    return overlaps_of_sets(a, b, height, width, at_least=at_least)
+
+
+def overlaps_of_sets(a: MaskSet, b: MaskSet, height: int, width: int, *, at_least: float = 0.0) -> Overlaps:
+    """Return `overlaps` of masks that are decoded already; runs of a mask may touch each other."""
     areas_a, areas_b, boxes_a, boxes_b = (
         a.areas(),
         b.areas(),

@@ -12,8 +12,8 @@ from kit.masks import coco
 from kit.predictions import Instances
 from kit.typed_json import to_plain
 from train_local.ensemble.answers import Answers, key_of
-from train_local.ensemble.image_answers import HeldOut
 from train_local.ensemble.instance_scores import InstanceScores
+from train_local.ensemble.kept_images import HeldOut
 from train_local.ensemble.nested import cross_validated
 from train_local.ensemble.paths import best_subsets
 from train_local.ensemble.processes import Helpers
@@ -141,7 +141,7 @@ def test_answers_are_kept_by_what_decides_them_and_dropped_when_they_are_too_man
     assert len({key_of(how) for how in views}) == 1, "a member weighs as the mean of its views"
     both = [Assigned(Selection((VIEWS[0], VIEWS[2]), weights), {}) for weights in ((1.0, 2.0), (2.0, 4.0))]
     assert key_of(both[0]) == key_of(both[1]) != key_of(views[0])
-    answers = Answers(get("vasculature"), images, Helpers(1), most_bytes=0)
+    answers = Answers(get("vasculature"), images, Helpers(1), "here", most_bytes=0)
     first, second = (answers.score(dict.fromkeys(answers.ids, how)) for how in (views[0], both[0]))
     assert first != second
     assert answers.score(dict.fromkeys(answers.ids, views[0])) == first, "asked again"
