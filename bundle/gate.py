@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +31,7 @@ from kit.artefacts import read_json, sha256_json, write_json
 from kit.command_line import option
 from kit.errors import KitError
 from kit.local.console import results, working
+from kit.local.dataset_folders import ENSEMBLE, competitions_of, is_alone
 from kit.local.interpreters import find_python
 from kit.local.lockfile import PYTHONS
 from kit.local.offline import sandbox
@@ -87,14 +88,14 @@ def gate(bundle: Path, pythons: Sequence[str], *, images: Path, lock: Path) -> l
     """Try a bundle on some Pythons.
 
     Args:
-        bundle: folder of datasets, one of which has a `pylock.toml`.
+        bundle: folder of datasets, one of which has a `pylock.toml`; or this one.
         pythons: e.g. ["3.13"]; each has to be installed.
         images: where the bare environments are kept.
         lock: `requirements.lock`, for the versions of what the environments get.
 
     Raises:
-        KitError: there are no wheels, a Python is not installed, or the bundle is not enough for one of them;
-            the message names what cannot be imported.
+        KitError: there is no dataset of wheels or there are several, a Python is not installed, or the bundle
+            is not enough for one of them; the message names what cannot be imported.
     """
     dataset = _wheels(bundle)
     tags = manifest.load(dataset / manifest.NAME).targets
@@ -110,10 +111,18 @@ def gate(bundle: Path, pythons: Sequence[str], *, images: Path, lock: Path) -> l
 
 def _wheels(bundle: Path) -> Path:
     """Return the dataset that has a `pylock.toml`."""
-    found = sorted(path.parent for path in bundle.glob(f"*/{pylock.NAME}"))
-    if len(found) != 1:
-        what = "no dataset of wheels" if not found else f"{len(found)} datasets of wheels"
-        raise KitError(f"there is {what} in the bundle", where=bundle, fix="run `python -m bundle build`")
+    paths = [*bundle.glob(f"*/{pylock.NAME}"), *bundle.glob(pylock.NAME)]
+    found = sorted(path.parent for path in paths)
+    if not found:
+        raise KitError(
+            "there is no dataset of wheels in the bundle", where=bundle, fix="run `python -m bundle build`"
+        )
+    if len(found) > 1:
+        raise KitError(
+            f"there are {len(found)} datasets of wheels: {', '.join(folder.name for folder in found)}",
+            where=bundle,
+            fix=f"name the folder of one, for example --bundle {found[0]}",
+        )
     return found[0]
 
 
@@ -132,7 +141,8 @@ def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
             _install(image, mounted / pylock.NAME, site)
             install_s = time.monotonic() - began
         with working(f"Python {python}: import all of it, and a network of each family"):
-            seen, ran, enforced = tried(image, stage, site, mounted, own_models(dataset.parent))
+            own = [] if is_alone(dataset) else own_models(dataset.parent, competitions_of(dataset))
+            seen, ran, enforced = tried(image, stage, site, mounted, own)
         size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
         distributions = len(list(site.glob("*.dist-info")))
     if failed := seen["failed"]:
@@ -203,15 +213,22 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=tool_environment(), capture_output=True, text=True, check=False)
 
 
-def own_models(bundle: Path) -> list[dict[str, Any]]:
-    """Return the models of one's own in the ensembles of a bundle: network and side of its input."""
+def own_models(bundle: Path, competitions: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Return the models of one's own in the ensembles of a bundle: network and side of its input.
+
+    Args:
+        bundle: folder with dataset folders.
+        competitions: of the ensembles that are looked at; all if empty.
+    """
     from kit.inference.values_settings import VALUES_SIDE
     from kit.local import own_sources
     from kit.local.forward_check import inputs_of  # loads torch, which --help does not need
 
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted(bundle.glob("*/ensemble.json")):
-        for member in own_sources.own_members(ensembles.load(path)):
+    for path in sorted(bundle.glob(f"*/{ENSEMBLE}")):
+        ensemble = ensembles.load(path)
+        served = not competitions or ensemble.competition in competitions
+        for member in own_sources.own_members(ensemble) if served else ():
             kind = str(member.network.get("kind"))
             [inputs, *_] = inputs_of(member, (1.0,), member.name)
             side = min(_LARGEST_SIDE, VALUES_SIDE if kind == "values" else inputs.height)
@@ -313,7 +330,9 @@ class Options:
         json: print the result for other programs.
     """
 
-    bundle: Path = field(metadata=option("folder with the dataset folders", metavar="DIR"))
+    bundle: Path = field(
+        metadata=option("folder with the dataset folders, or the one with wheels", metavar="DIR")
+    )
     pythons: tuple[str, ...] = field(
         default=(),
         metadata=option(

@@ -241,3 +241,10 @@ def test_a_bundle_that_cannot_be_tried_is_told_as_such(tmp_path, capsys):
     manifest.save(dataset, Manifest(dataset="kit-wheels", files=[], targets=["cp312"]))
     with pytest.raises(KitError, match=r"was not built for Python 3\.13: it serves cp312"):
         gate.gate(tmp_path, ["3.13"], images=tmp_path, lock=tmp_path / "no.lock")
+    other = shutil.copytree(dataset, tmp_path / "other-wheels")
+    assert run_cli(cli.main, arguments) == 2
+    told = capsys.readouterr().err
+    assert "there are 2 datasets of wheels: kit-wheels, other-wheels" in told
+    assert f"--bundle {dataset}" in told
+    with pytest.raises(KitError, match=r"was not built for Python 3\.13: it serves cp312"):
+        gate.gate(other, ["3.13"], images=tmp_path, lock=tmp_path / "no.lock")

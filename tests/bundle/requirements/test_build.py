@@ -185,6 +185,17 @@ def test_a_folder_holds_one_bundle(make, index):
         make("tool", targets=(NEW,), name="other-wheels")
 
 
+def test_the_dataset_of_an_ensemble_is_not_written_over(make, index, tmp_path):
+    index.add("tool")
+    theirs = tmp_path / "out" / "kit-kidney-wheels"
+    theirs.mkdir(parents=True)
+    manifests.save(theirs, manifests.Manifest(dataset=theirs.name, files=[]))
+    with pytest.raises(KitError, match="this dataset belongs to an ensemble") as caught:
+        make("tool", targets=(NEW,), name=theirs.name)
+    assert "give another name with --name" in str(caught.value)
+    assert [path.name for path in theirs.iterdir()] == ["manifest.json"]
+
+
 def test_cuda_is_never_shipped_and_never_insisted_on(make, index):
     index.add("tool", requires=["nvidia-nccl-cu12"])
     index.add("nvidia-nccl-cu12")
