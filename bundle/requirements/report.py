@@ -36,7 +36,7 @@ def wheels_table(
         wheel = content.entry.wheel
         assert wheel is not None
         needed = sorted(wheel.requires)
-        licence = wheel.licence or "not stated"
+        licence = wheel.licence or licences.NOT_STATED
         row = (
             wheel.name,
             wheel.version,
