@@ -71,7 +71,8 @@ def _predictions(
     """Yield what is predicted, and the finished runs that held it out: given ones, then drawn ones."""
     for data_folder, runs_folder in zip(options.prepared, options.runs, strict=True):
         data = prepared.load(data_folder)
-        yield f"{data.competition}, {runs_folder.name}", data, find_finished_runs(data, runs_folder)
+        runs = find_finished_runs(data, runs_folder)
+        yield title(data.competition, [run.member.name for run in runs]), data, runs
     side, slides, tiles, detections = _SIDE, options.slides, options.tiles, _DETECTIONS
     if options.tiny:
         side, slides, tiles, detections = _TINY_SIDE, _TINY_COUNT, _TINY_COUNT, _TINY_DETECTIONS
@@ -89,6 +90,17 @@ def _predictions(
     drawn = detection_data.Tiles(tiles, tiles, views=1, detections=detections, uneven=options.uneven)
     (folder / "detections").mkdir()
     yield f"{tiles} drawn tiles", *detection_data.write(folder / "detections", drawn)
+
+
+def title(competition: str, members: Sequence[str]) -> str:
+    """Return what rows are called: the competition, and the recipes whose runs are its ensemble.
+
+    Args:
+        competition: of the prepared data.
+        members: names of finished runs, "unet-regnety16-tiny.fold0".
+    """
+    recipes = dict.fromkeys(member.rpartition(".")[0] or member for member in members)
+    return f"{competition}: {', '.join(recipes)}"
 
 
 def _rows(what: str, built: Built) -> list[list[str]]:
