@@ -183,7 +183,8 @@ def test_a_session_of_nox_tells_its_own_command_line(tmp_path):
     assert code == INTERRUPTED
     assert "Traceback" not in out + said, said
     [line] = [line for line in out.splitlines() if line.startswith("stopped; ")]
-    assert line == f"stopped; arrays that are whole are kept; to go on: nox {shlex.join(words)}"
+    typed = "python -m nox" if start[1:] else "nox"
+    assert line == f"stopped; arrays that are whole are kept; to go on: {typed} {shlex.join(words)}"
 
 
 def processes():
