@@ -11,6 +11,7 @@ from benchmarks.markdown import DOCS, table, write_block
 from benchmarks.options import EarlyStoppingOptions
 from kit.errors import KitError
 from kit.local.console import show_table
+from kit.local.wording import counted
 from train_local.data import prepared
 from train_local.data.prepared import Prepared
 from train_local.ensemble.build import Built, build_ensemble, shown
@@ -104,10 +105,11 @@ def title(competition: str, members: Sequence[str]) -> str:
 
 
 def _rows(what: str, built: Built) -> list[list[str]]:
+    passes = [len(item.rung.passes) for item in built.ladder.rungs]
     return [
         [
             what,
-            f"{one.rung + 1} ({len(built.ladder.rungs[one.rung].rung.passes)} passes)",
+            f"{one.rung + 1} ({counted(passes[one.rung], 'pass', plural='passes')})",
             "-" if one.stop is None else f"{one.stop.below:.3f}",
             "-" if one.stop is None else f"{100 * one.stop.share:.0f} %",
             "-" if one.skip is None else f"{one.skip.below:.2g}",

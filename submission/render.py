@@ -21,6 +21,7 @@ from kit.local.console import progress
 from kit.local.costs import load_with_costs
 from kit.local.dataset_folders import folders_for, folders_in
 from kit.local.member_check import check_members
+from kit.local.wording import counted
 from kit.manifest import Manifest
 from kit.models import family
 from submission import excerpts
@@ -232,7 +233,7 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
             for member in ensemble.members
         ),
         "",
-        f"Ladder, {len(ensemble.rungs)} rungs:",
+        f"Ladder, {counted(len(ensemble.rungs), 'rung')}:",
         *(
             f"  rung {number}: {len(rung.passes)} of {len(ensemble.passes)} passes ({rung.text}), "
             f"cv {'unknown' if rung.cv is None else f'{rung.cv:.4f}'}"

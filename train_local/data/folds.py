@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from kit.errors import KitError
+from kit.local.wording import counted
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def _check(ids: Sequence[str], count: int) -> None:
         raise KitError(f"{count} folds leave nothing to validate on", fix="ask for 2 or more: --folds 2")
     if len(ids) < count:
         raise KitError(
-            f"{len(ids)} images cannot make {count} folds", fix=f"ask for --folds {len(ids)} or fewer"
+            f"{counted(len(ids), 'image')} cannot make {counted(count, 'fold')}",
+            fix=f"ask for --folds {len(ids)} or fewer",
         )
 
 
@@ -78,8 +80,7 @@ def by_group(
         members[groups[item]].append(item)
     if len(members) < count:
         raise KitError(
-            f"{len(members)} group{'s' if len(members) != 1 else ''} cannot make {count} folds "
-            "without splitting a group",
+            f"{counted(len(members), 'group')} cannot make {count} folds without splitting a group",
             fix=f"ask for --folds {len(members)} or fewer"
             if len(members) > 1
             else "add images of another group",

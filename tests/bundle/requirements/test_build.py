@@ -104,7 +104,7 @@ def test_several_that_have_no_wheels_are_told_together(make, index):
     index.add("new", tag="cp313-cp313-manylinux_2_28_x86_64")
     with pytest.raises(KitError) as caught:
         make("old", "new", targets=(OLD, NEW, NUMPY))
-    assert caught.value.problem.startswith("2 distributions have no wheels for some images:")
+    assert caught.value.problem.startswith("2 distributions without wheels for some images:")
     # For Python 3.12 both have none; uv names one of them.
     assert re.search(f"new has no wheel for .*{OLD}", caught.value.problem)
     assert re.search(f"old has no wheel for .*{NEW}", caught.value.problem)

@@ -230,7 +230,7 @@ def test_images_without_truth_are_told(case):
     folder.write("train.csv", f"id,rle\na.TIF,{RUNS}\n")
     said = folder.findings()
     assert any(
-        text.startswith("note: 1 images have no truth and are not used (the first is b)") for text in said
+        text.startswith("note: no truth for 1 image, which is not used (the first is b)") for text in said
     )
 
 
