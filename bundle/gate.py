@@ -97,7 +97,19 @@ def gate(bundle: Path, pythons: Sequence[str], *, images: Path, lock: Path) -> l
         KitError: there is no dataset of wheels or there are several, a Python is not installed, or the bundle
             is not enough for one of them; the message names what cannot be imported.
     """
-    dataset = _wheels(bundle)
+    dataset, *others = _wheels(bundle)
+    if others:
+        raise KitError(
+            f"there are {1 + len(others)} datasets of wheels: "
+            f"{', '.join(folder.name for folder in (dataset, *others))}",
+            where=bundle,
+            fix="name the folder of one",
+        )
+    _require_served(dataset, pythons)
+    return [_gate(dataset, python, images=images, lock=lock) for python in pythons]
+
+
+def _require_served(dataset: Path, pythons: Sequence[str]) -> None:
     tags = manifest.load(dataset / manifest.NAME).targets
     for python in pythons:
         if (tag := "cp" + python.replace(".", "")) not in tags:
@@ -106,24 +118,17 @@ def gate(bundle: Path, pythons: Sequence[str], *, images: Path, lock: Path) -> l
                 where=dataset,
                 fix=f"build it with `--target {tag}`, or leave out `--python {python}`",
             )
-    return [_gate(dataset, python, images=images, lock=lock) for python in pythons]
 
 
-def _wheels(bundle: Path) -> Path:
-    """Return the dataset that has a `pylock.toml`."""
+def _wheels(bundle: Path) -> list[Path]:
+    """Return the datasets that have a `pylock.toml`: one, or those of several competitions."""
     paths = [*bundle.glob(f"*/{pylock.NAME}"), *bundle.glob(pylock.NAME)]
     found = sorted(path.parent for path in paths)
     if not found:
         raise KitError(
             "there is no dataset of wheels in the bundle", where=bundle, fix="run `python -m bundle build`"
         )
-    if len(found) > 1:
-        raise KitError(
-            f"there are {len(found)} datasets of wheels: {', '.join(folder.name for folder in found)}",
-            where=bundle,
-            fix=f"name the folder of one, for example --bundle {found[0]}",
-        )
-    return found[0]
+    return found
 
 
 def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
@@ -355,25 +360,37 @@ def run(options: Options) -> int:
     Raises:
         KitError: as `gate`, or no Python of the bundle is installed here.
     """
-    served = manifest.load(_wheels(options.bundle) / manifest.NAME).targets
-    pythons = list(options.pythons)
-    absent: list[str] = []
-    if not pythons:
-        for python in PYTHONS:
-            if "cp" + python.replace(".", "") in served:
-                (pythons if _installed(python) else absent).append(python)
-        if not pythons:
-            find_python(absent)
-    seen = gate(options.bundle, pythons, images=options.images, lock=options.lock)
+    # Datasets of several competitions in one folder are tried one after the other, as `upload` sends them.
+    # What a try would need and is not there is told before the first one, which takes minutes.
+    chosen = {dataset: _pythons(options, dataset) for dataset in _wheels(options.bundle)}
+    seen = {
+        dataset.name: gate(dataset, pythons, images=options.images, lock=options.lock)
+        for dataset, (pythons, _) in chosen.items()
+    }
     if options.json:
-        print(json.dumps([vars(item) for item in seen], indent=1))
+        told = [{"dataset": name, **vars(item)} for name, tries in seen.items() for item in tries]
+        print(json.dumps(told, indent=1))
         return 0
-    _show(seen, absent)
+    for dataset, (_, absent) in chosen.items():
+        _show(dataset.name, seen[dataset.name], absent)
     return 0
 
 
-def _show(seen: Sequence[Gate], absent: Sequence[str]) -> None:
-    table = Table(title="the bundle alone, offline", title_justify="left")
+def _pythons(options: Options, dataset: Path) -> tuple[list[str], list[str]]:
+    """Return on which Pythons a dataset is tried, and which of those it serves this machine lacks."""
+    if options.pythons:
+        _require_served(dataset, options.pythons)
+        return list(options.pythons), []
+    tags = manifest.load(dataset / manifest.NAME).targets
+    served = [python for python in PYTHONS if "cp" + python.replace(".", "") in tags]
+    absent = [python for python in served if not _installed(python)]
+    if len(absent) == len(served):
+        find_python(absent)
+    return [python for python in served if python not in absent], absent
+
+
+def _show(name: str, seen: Sequence[Gate], absent: Sequence[str]) -> None:
+    table = Table(title=f"{name} alone, offline", title_justify="left")
     for heading in ("Python", "torch of", "wheels", "MB", "installed in", "modules", "networks", "tried in"):
         table.add_column(heading, justify="right", overflow="fold")
     for item in seen:
