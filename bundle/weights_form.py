@@ -137,7 +137,7 @@ def shipped(plan: Ensemble, checked: Sequence[CheckedWeights], form: WeightsForm
         for member, item in zip(plan.members, files, strict=True)
     ]
     total = changes[-1]
-    what = f"{counted(total.images, 'held-out image' if total.held_out else 'image')}"
+    what = counted(total.images, "held-out image" if total.held_out else "image")
     note += f" {metric} of the ensemble on {what}: {total.before:.5f} as trained, {total.after:.5f} now."
     return Shipped(files, note)
 

@@ -374,7 +374,7 @@ def _score_told(result: dict[str, Any]) -> list[str]:
 
 
 def _machine_told(enforced: dict[str, Any]) -> str:
-    cores = "all cores" if enforced["cores"] is None else f"{counted(enforced['cores'], 'core')}"
+    cores = "all cores" if enforced["cores"] is None else counted(enforced["cores"], "core")
     slower = f", {enforced['slow_down']:g} times slower" if enforced["slow_down"] > 1 else ""
     return cores + slower + (f", input: {enforced['mount']}" if enforced["mount"] else "")
 

@@ -19,7 +19,6 @@ NEVER_ONE = {
     ("bundle/dataset_metadata.py", "len(slug)"): "a name of one character is no word to count",
     ("bundle/dataset_metadata.py", "len(title)"): "the limits are 6 and 50",
     ("bundle/dataset_metadata.py", "len(subtitle)"): "the limits are 20 and 80",
-    ("bundle/gate.py", "len(found)"): "one is what it needs",
     ("bundle/probe/probe_kernel.py", "len(seen['freeze'])"): "it runs on Kaggle without the kit",
     ("bundle/probe/probe_kernel.py", "len(seen['tags'])"): "it runs on Kaggle without the kit",
     ("bundle/requirements/report.py", "len(names)"): "fewer are named",

@@ -59,7 +59,7 @@ def predict_baseline(
         what = (
             "values"
             if module.kind == "values"
-            else f"{counted(len(module.format.classes), 'class', plural='classes')}"
+            else counted(len(module.format.classes), "class", plural="classes")
         )
         fix = "its sample submission is the baseline of such a competition"
         raise KitError(f"baselines find one class of masks, but {module.name} has {what}", fix=fix)

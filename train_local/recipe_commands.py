@@ -66,9 +66,7 @@ def all_forms() -> list[Recipe]:
 
 
 def _row(form: Recipe) -> tuple[str, ...]:
-    length = (
-        f"{counted(form.epochs, 'epoch')}" if form.epochs is not None else f"{form.iterations} iterations"
-    )
+    length = counted(form.epochs, "epoch") if form.epochs is not None else f"{form.iterations} iterations"
     earlier = form.earlier_stage
     before = earlier.name if earlier is not None else form.pretrained or "random weights"
     folds, batch = ", ".join(map(str, form.folds)), f"{form.batch_size} x {form.passes}"
@@ -167,7 +165,7 @@ def diff(options: Diff) -> int:
         )
         return 0
     rows = [(path, _text(mine), _text(theirs)) for path, mine, theirs in found]
-    show_table(f"{counted(len(rows), 'difference')}", ("value", one.name, other.name), rows)
+    show_table(counted(len(rows), "difference"), ("value", one.name, other.name), rows)
     return 0
 
 

@@ -101,7 +101,7 @@ class OneOf(Operation):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.choices or (self.weights is not None and len(self.weights) != len(self.choices)):
-            given = "no weights" if self.weights is None else f"{counted(len(self.weights), 'weight')}"
+            given = "no weights" if self.weights is None else counted(len(self.weights), "weight")
             raise KitError(
                 f"OneOf has {counted(len(self.choices), 'choice')} and {given}",
                 fix="give at least one choice, and no weights or one for each choice",

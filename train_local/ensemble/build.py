@@ -178,7 +178,7 @@ def _warnings(parts: Sequence[Sequence[str]]) -> list[str]:
     if len(parts) == 1:
         return ["One held-out image: its score is the one everything was tuned on, and tells little."]
     if images < FEW_IMAGES:
-        how = "leave-one-out" if len(parts) == images else f"{counted(len(parts), 'part')}"
+        how = "leave-one-out" if len(parts) == images else counted(len(parts), "part")
         few = f"{images} held-out images ({how}): differences between rungs are mostly chance"
         return [f"{few}; from {FEW_IMAGES} images on they begin to mean something."]
     return [] if len(parts) == PARTS else [f"The images form {counted(len(parts), 'part')} only."]

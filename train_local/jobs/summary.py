@@ -102,7 +102,7 @@ def show_missing_checkpoints(jobs: Collection[Job]) -> None:
     if missing:
         names = " ".join(sorted(missing))
         say(
-            f"{counted(sum(missing.values()), 'training')} cannot begin: the published checkpoints they "
+            f"{counted(sum(missing.values()), 'training')} cannot begin: the published checkpoints to "
             f"start from are not there. Download them: `nox -s fetch -- {names}` (`python -m kit.models "
             "fetch`) into checkpoints/, where nox looks; elsewhere add --checkpoints DIR",
             "yellow",

@@ -35,7 +35,7 @@ def count_caption(prediction: Prediction) -> str:
     if isinstance(prediction, Values):
         most = dict(list(prediction.values.items())[:_MOST_VALUES])
         return ", ".join(f"{name} {_short(value)}" for name, value in most.items())
-    return f"{counted(len(prediction.masks), 'predicted instance')}"
+    return counted(len(prediction.masks), "predicted instance")
 
 
 def compared(truth: Values, prediction: Values) -> str:
@@ -57,7 +57,7 @@ def compared(truth: Values, prediction: Values) -> str:
         for name in order[:_MOST_VALUES]
     ]
     more = len(order) - len(told)
-    return "; ".join([*told, f"{counted(more, 'more value')}"] if more else told)
+    return "; ".join([*told, counted(more, "more value")] if more else told)
 
 
 def _short(value: float | str) -> str:

@@ -55,7 +55,7 @@ def facts(target: Target) -> list[Fact]:
         Fact(name="container", value=target.image),
         Fact(
             name="pip freeze",
-            value=None if target.freeze is None else f"{counted(len(target.freeze), 'distribution')}",
+            value=None if target.freeze is None else counted(len(target.freeze), "distribution"),
         ),
         Fact(name="seen", value=target.observed),
         Fact(name="source", value=target.source),
