@@ -42,7 +42,10 @@ def _folds(ids: Sequence[str], fold_of: Mapping[str, int], count: int) -> list[F
 
 def _check(ids: Sequence[str], count: int) -> None:
     if count < 2:
-        raise KitError(f"{count} folds leave nothing to validate on", fix="ask for 2 or more: --folds 2")
+        raise KitError(
+            f"with {counted(count, 'fold')} nothing is left to validate on",
+            fix="ask for 2 or more: --folds 2",
+        )
     if len(ids) < count:
         raise KitError(
             f"{counted(len(ids), 'image')} cannot make {counted(count, 'fold')}",
