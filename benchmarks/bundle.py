@@ -17,6 +17,7 @@ from bundle.roots import ROOTS
 from kit.local import lockfile, targets
 from kit.local.console import console
 from kit.local.targets import Target
+from kit.local.wording import counted
 
 HEAD = ("image", "Python", "wheels", "MB", "seconds")
 
@@ -66,7 +67,7 @@ def run(options: BundleOptions, command: Sequence[str], docs: Path = DOCS / "ben
         name = images[0].name if len(images) == 1 else "**all of them in one dataset**"
         pythons = ", ".join(sorted({target.minor for target in images}))
         rows.append([name, pythons, str(count), f"{megabytes:.1f}", f"{seconds:.1f}"])
-        console().print(f"{name}: {count} wheels", markup=False)
+        console().print(f"{name}: {counted(count, 'wheel')}", markup=False)
     text = f"{table(HEAD, rows, numbers_from=2)}\n\n{made_by(command)}"
     print(text)
     if options.write_docs:

@@ -11,6 +11,7 @@ from benchmarks.markdown import DOCS, table, write_block
 from benchmarks.options import EarlyStoppingOptions
 from kit.errors import KitError
 from kit.local.console import show_table
+from kit.local.wording import counted
 from train_local.data import prepared
 from train_local.data.prepared import Prepared
 from train_local.ensemble.build import Built, build_ensemble, shown
@@ -71,7 +72,8 @@ def _predictions(
     """Yield what is predicted, and the finished runs that held it out: given ones, then drawn ones."""
     for data_folder, runs_folder in zip(options.prepared, options.runs, strict=True):
         data = prepared.load(data_folder)
-        yield f"{data.competition}, {runs_folder.name}", data, find_finished_runs(data, runs_folder)
+        runs = find_finished_runs(data, runs_folder)
+        yield title(data.competition, [run.member.name for run in runs]), data, runs
     side, slides, tiles, detections = _SIDE, options.slides, options.tiles, _DETECTIONS
     if options.tiny:
         side, slides, tiles, detections = _TINY_SIDE, _TINY_COUNT, _TINY_COUNT, _TINY_DETECTIONS
@@ -91,11 +93,23 @@ def _predictions(
     yield f"{tiles} drawn tiles", *detection_data.write(folder / "detections", drawn)
 
 
+def title(competition: str, members: Sequence[str]) -> str:
+    """Return what rows are called: the competition, and the recipes whose runs are its ensemble.
+
+    Args:
+        competition: of the prepared data.
+        members: names of finished runs, "unet-regnety16-tiny.fold0".
+    """
+    recipes = dict.fromkeys(member.rpartition(".")[0] or member for member in members)
+    return f"{competition}: {', '.join(recipes)}"
+
+
 def _rows(what: str, built: Built) -> list[list[str]]:
+    passes = [len(item.rung.passes) for item in built.ladder.rungs]
     return [
         [
             what,
-            f"{one.rung + 1} ({len(built.ladder.rungs[one.rung].rung.passes)} passes)",
+            f"{one.rung + 1} ({counted(passes[one.rung], 'pass', plural='passes')})",
             "-" if one.stop is None else f"{one.stop.below:.3f}",
             "-" if one.stop is None else f"{100 * one.stop.share:.0f} %",
             "-" if one.skip is None else f"{one.skip.below:.2g}",

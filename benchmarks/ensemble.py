@@ -14,6 +14,7 @@ from benchmarks.markdown import DOCS, table, write_block
 from benchmarks.options import EnsembleOptions
 from kit.errors import KitError
 from kit.local.console import console, show_table
+from kit.local.wording import amount
 
 HEAD = ("what", "value")
 BLOCKS = {"maps": "ensemble", "detections": "ensemble-detections"}
@@ -47,7 +48,7 @@ def run(options: EnsembleOptions, command: Sequence[str], docs: Path = DOCS / "b
         ["processes", f"{options.processes}"],
         ["seconds", f"{answer['seconds']:.0f}"],
         ["seconds of CPU", f"{answer['cpu_seconds']:.0f}"],
-        ["peak memory of all processes", f"{answer['peak_bytes'] / 1e6:.0f} MB"],
+        ["peak memory of all processes", amount(answer["peak_bytes"])],
         *answer["rungs"],
     ]
     show_table(BLOCKS[options.part], HEAD, rows)
@@ -60,11 +61,11 @@ def _require_disk(folder: Path, size: Size) -> None:
     needed = size.distinct * len(RECIPES) * len(VIEWS) * size.side**2 * 2
     if shutil.disk_usage(folder).free < 1.1 * needed:
         raise KitError(
-            f"the maps need {needed / 1e9:.0f} GB",
+            f"the maps need {amount(needed)}",
             where=folder,
             fix="choose another --folder, or less --distinct",
         )
-    console().print(f"write {needed / 1e9:.1f} GB of maps to {folder}", markup=False)
+    console().print(f"write {amount(needed)} of maps to {folder}", markup=False)
 
 
 def _of_maps(size: Size) -> list[list[str]]:
@@ -78,7 +79,7 @@ def _of_maps(size: Size) -> list[list[str]]:
             "members x views",
             f"{len(RECIPES) * FOLDS} x {len(VIEWS)}; a slide has the maps of {len(RECIPES)} x {len(VIEWS)}",
         ],
-        ["read, every map twice", f"{read / 1e9:.1f} GB"],
+        ["read, every map twice", amount(read)],
     ]
 
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kit.local.wording import counted
+
 
 def main() -> None:
     """Write the data, build an ensemble of it, and print seconds, peak memory and the rungs."""
@@ -41,7 +43,9 @@ def main() -> None:
     rungs = []
     for number, item in enumerate(built.ladder.rungs, 1):
         values = [shown(value) for value in (item.rung.cv, item.fitted, item.static)]
-        cost = f"{len(item.rung.passes)} passes, {item.seconds:.1f} s per megapixel"
+        cost = (
+            f"{counted(len(item.rung.passes), 'pass', plural='passes')}, {item.seconds:.1f} s per megapixel"
+        )
         scores = "unseen {}, fitted {}, static weighting {}".format(*values)
         rungs.append([f"rung {number}: {item.added}", f"{cost}, {scores}"])
     answer = {

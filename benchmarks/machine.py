@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from kit.local.wording import counted
+
 
 def describe(device: str = "cpu") -> str:
     """Return one line: processor, memory, versions, date and load; `device` is "cpu" or "cuda"."""
@@ -20,7 +22,7 @@ def describe(device: str = "cpu") -> str:
     else:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "CPU")
-        processor = f"{model}, {len(os.sched_getaffinity(0))} cores"
+        processor = f"{model}, {counted(len(os.sched_getaffinity(0)), 'core')}"
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     # The average number of running processes over the last minute, this benchmark included: if it

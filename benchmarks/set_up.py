@@ -37,6 +37,7 @@ from kit.local.offline.kaggle_shape import mount_dataset
 from kit.local.targets import Target
 from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
+from kit.local.wording import amount, counted
 from kit.manifest import Wheel
 from submission.runtime.inputs.wheels import is_protected
 
@@ -128,7 +129,7 @@ def run(options: SetUpOptions, command: Sequence[str], docs: Path = DOCS / "benc
     if options.tiny:
         wheels = sorted(wheels, key=lambda path: path.stat().st_size)[:_TINY]
     size = sum(path.stat().st_size for path in wheels)
-    console().print(f"{len(wheels)} wheels, {size / 1e6:.0f} MB", markup=False)
+    console().print(f"{counted(len(wheels), 'wheel')}, {amount(size)}", markup=False)
     place = (options.scratch or _memory(size) or options.cache).absolute()
     with tempfile.TemporaryDirectory(dir=place, prefix=".set-up-") as name:
         scratch = Path(name)
@@ -145,8 +146,8 @@ def run(options: SetUpOptions, command: Sequence[str], docs: Path = DOCS / "benc
         text += "\n\n" + table(THROTTLED_HEAD, [row for rows, _ in found for row in rows])
         text += "\n\n" + "\n".join(said for _, said in found)
     text += (
-        f"\n\n{len(wheels)} wheels of {size / 1e6:.0f} MB in all, {options.rounds} rounds, "
-        f"{'in memory' if place == _MEMORY else 'on a disk'}; "
+        f"\n\n{counted(len(wheels), 'wheel')} of {amount(size)} in all, "
+        f"{counted(options.rounds, 'round')}, {'in memory' if place == _MEMORY else 'on a disk'}; "
         f"{made_by(command)}"
     )
     print(text)

@@ -20,6 +20,7 @@ from benchmarks.slide_ways import Request, Result, run, run_here
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.local.console import console
+from kit.local.wording import amount
 from kit.masks import rle
 
 HEAD = (
@@ -174,8 +175,7 @@ def bench(side: int, *, small: bool, threads: int) -> Iterator[Bench]:
     needed, free = _BYTES_PER_PIXEL * side**2, shutil.disk_usage(work).free
     if needed > free:
         raise KitError(
-            f"a slide of {side} x {side} and its masks need {needed / 1e9:.1f} GB, "
-            f"but {free / 1e9:.1f} GB are free",
+            f"a slide of {side} x {side} and its masks need {amount(needed)}, but {amount(free)} are free",
             where=work,
             fix="free space on that disk or choose a smaller --size",
         )

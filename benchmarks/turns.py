@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kit.errors import KitError
+from kit.local.wording import counted
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def step_by_step(loops: Mapping[str, Callable[[Turns], None]], rounds: int) -> d
     def run(name: str) -> None:
         try:
             loops[name](turns)
-            errors[name] = KitError(f"the loop ended after {len(turns.seconds[name])} steps")
+            errors[name] = KitError(f"the loop ended after {counted(len(turns.seconds[name]), 'step')}")
             turns.fail()
         except Finished:
             pass

@@ -31,6 +31,7 @@ from benchmarks.rounds import in_turns, median_ratio
 from benchmarks.tiny_submission import UNET, Form, slide_HWC, write
 from kit.artefacts import read_json
 from kit.errors import KitError
+from kit.local.wording import counted
 from kit.streams import STREAMS
 from submission.rehearse import Settings, rehearse
 
@@ -151,8 +152,9 @@ def _speed(options: WorkerOptions) -> str:
     kept = {way: rounds[-options.rounds :] for way, rounds in found.items()}  # without the one that warms up
     note = (
         f"{size.images} slides of {size.side} x {size.side} pixels, {size.members} members x {len(VIEWS)} "
-        f"views, 2 rungs; {options.rounds} rounds. From the first task to the last; all ratios but the last "
-        "leave out loading and importing. Two processes without a supervisor gain what the cores allow."
+        f"views, 2 rungs; {counted(options.rounds, 'round')}. From the first task to the last; all ratios "
+        "but the last leave out loading and importing. Two processes without a supervisor gain what the "
+        "cores allow."
     )
     return f"{table(HEAD, [_row(way, kept) for way in kept])}\n\n{note}"
 

@@ -1,6 +1,6 @@
 """Datasets that an earlier build of the same ensembles left under other names.
 
-`render` writes the manifests of all wheels beside the weights into predict.py, so a folder of a former name
+`render` writes the manifests of all of a competition's wheels into predict.py, so a folder of a former name
 would be asked for on Kaggle, too:
 
     bundle/  hubmap-kit-wheels            before the competition was a part of the name: removed
@@ -19,11 +19,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundle import dataset, sbom
-from bundle.weights_dataset import ENSEMBLE
-from kit import ensemble, manifest
-from kit.artefacts import read_text
+from bundle import dataset
+from kit import manifest
 from kit.errors import KitError
+from kit.local.dataset_folders import competitions_of, is_alone
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,13 @@ class _Found:
         folder: where it is.
         weights: it holds weights, not wheels.
         competitions: that it was built for; none for wheels of an early version, which do not say it.
+        alone: it holds wheels that were built without a competition.
     """
 
     folder: Path
     weights: bool
     competitions: frozenset[str]
+    alone: bool = False
 
 
 def find(out: Path, names: Mapping[str, Collection[str]], prefix: str) -> list[Path]:
@@ -86,28 +87,21 @@ def _datasets(out: Path) -> Iterator[_Found]:
             continue  # somebody's copy, which `render` refuses, too
         roles = {entry.role for entry in listed.files}
         if "weights" in roles:
-            yield _Found(folder, weights=True, competitions=_of_weights(folder))
+            yield _Found(folder, weights=True, competitions=competitions_of(folder))
         elif "wheel" in roles:
-            yield _Found(folder, weights=False, competitions=_of_wheels(folder))
-
-
-def _of_weights(folder: Path) -> frozenset[str]:
-    try:
-        return frozenset({ensemble.load(folder / ENSEMBLE).competition})
-    except KitError:
-        return frozenset()
-
-
-def _of_wheels(folder: Path) -> frozenset[str]:
-    try:
-        return sbom.competitions(read_text(folder / sbom.NAME))
-    except (OSError, ValueError):
-        return frozenset()
+            yield _Found(folder, False, competitions_of(folder), is_alone(folder))
 
 
 def _require_free(there: list[_Found], names: Mapping[str, Collection[str]], others: set[str]) -> None:
-    """Refuse to write over a dataset of a competition that is not built now."""
+    """Refuse to write over a dataset of a competition that is not built now, or of none."""
     for item in there:
+        if item.alone and item.folder.name in names:
+            mine = ", ".join(sorted(names[item.folder.name]))
+            raise KitError(
+                f"the dataset of {mine} would have the name of this one, which is of wheels alone",
+                where=item.folder,
+                fix="choose another --prefix or another --out",
+            )
         if lost := sorted(item.competitions & others) if item.folder.name in names else []:
             mine = ", ".join(sorted(names[item.folder.name]))
             raise KitError(
@@ -139,7 +133,7 @@ def _require_told(
     }
     for item in there:
         name = item.folder.name
-        if not item.weights and not item.competitions and name in suspects and name not in names:
+        if not (item.weights or item.alone or item.competitions) and name in suspects and name not in names:
             raise KitError(
                 "an early version of the kit wrote these wheels, and they do not say for which competition; "
                 "predict.py would ask for them on Kaggle",

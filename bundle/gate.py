@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +31,7 @@ from kit.artefacts import read_json, sha256_json, write_json
 from kit.command_line import option
 from kit.errors import KitError
 from kit.local.console import results, working
+from kit.local.dataset_folders import ENSEMBLE, competitions_of, is_alone
 from kit.local.interpreters import find_python
 from kit.local.lockfile import PYTHONS
 from kit.local.offline import sandbox
@@ -87,16 +88,28 @@ def gate(bundle: Path, pythons: Sequence[str], *, images: Path, lock: Path) -> l
     """Try a bundle on some Pythons.
 
     Args:
-        bundle: folder of datasets, one of which has a `pylock.toml`.
+        bundle: folder of datasets, one of which has a `pylock.toml`; or this one.
         pythons: e.g. ["3.13"]; each has to be installed.
         images: where the bare environments are kept.
         lock: `requirements.lock`, for the versions of what the environments get.
 
     Raises:
-        KitError: there are no wheels, a Python is not installed, or the bundle is not enough for one of them;
-            the message names what cannot be imported.
+        KitError: there is no dataset of wheels or there are several, a Python is not installed, or the bundle
+            is not enough for one of them; the message names what cannot be imported.
     """
-    dataset = _wheels(bundle)
+    dataset, *others = _wheels(bundle)
+    if others:
+        raise KitError(
+            f"there are {1 + len(others)} datasets of wheels: "
+            f"{', '.join(folder.name for folder in (dataset, *others))}",
+            where=bundle,
+            fix="name the folder of one",
+        )
+    _require_served(dataset, pythons)
+    return [_gate(dataset, python, images=images, lock=lock) for python in pythons]
+
+
+def _require_served(dataset: Path, pythons: Sequence[str]) -> None:
     tags = manifest.load(dataset / manifest.NAME).targets
     for python in pythons:
         if (tag := "cp" + python.replace(".", "")) not in tags:
@@ -105,16 +118,17 @@ def gate(bundle: Path, pythons: Sequence[str], *, images: Path, lock: Path) -> l
                 where=dataset,
                 fix=f"build it with `--target {tag}`, or leave out `--python {python}`",
             )
-    return [_gate(dataset, python, images=images, lock=lock) for python in pythons]
 
 
-def _wheels(bundle: Path) -> Path:
-    """Return the dataset that has a `pylock.toml`."""
-    found = sorted(path.parent for path in bundle.glob(f"*/{pylock.NAME}"))
-    if len(found) != 1:
-        what = "no dataset of wheels" if not found else f"{len(found)} datasets of wheels"
-        raise KitError(f"there is {what} in the bundle", where=bundle, fix="run `python -m bundle build`")
-    return found[0]
+def _wheels(bundle: Path) -> list[Path]:
+    """Return the datasets that have a `pylock.toml`: one, or those of several competitions."""
+    paths = [*bundle.glob(f"*/{pylock.NAME}"), *bundle.glob(pylock.NAME)]
+    found = sorted(path.parent for path in paths)
+    if not found:
+        raise KitError(
+            "there is no dataset of wheels in the bundle", where=bundle, fix="run `python -m bundle build`"
+        )
+    return found
 
 
 def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
@@ -132,7 +146,8 @@ def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
             _install(image, mounted / pylock.NAME, site)
             install_s = time.monotonic() - began
         with working(f"Python {python}: import all of it, and a network of each family"):
-            seen, ran, enforced = tried(image, stage, site, mounted, own_models(dataset.parent))
+            own = [] if is_alone(dataset) else own_models(dataset.parent, competitions_of(dataset))
+            seen, ran, enforced = tried(image, stage, site, mounted, own)
         size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
         distributions = len(list(site.glob("*.dist-info")))
     if failed := seen["failed"]:
@@ -203,15 +218,22 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=tool_environment(), capture_output=True, text=True, check=False)
 
 
-def own_models(bundle: Path) -> list[dict[str, Any]]:
-    """Return the models of one's own in the ensembles of a bundle: network and side of its input."""
+def own_models(bundle: Path, competitions: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Return the models of one's own in the ensembles of a bundle: network and side of its input.
+
+    Args:
+        bundle: folder with dataset folders.
+        competitions: of the ensembles that are looked at; all if empty.
+    """
     from kit.inference.values_settings import VALUES_SIDE
     from kit.local import own_sources
     from kit.local.forward_check import inputs_of  # loads torch, which --help does not need
 
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted(bundle.glob("*/ensemble.json")):
-        for member in own_sources.own_members(ensembles.load(path)):
+    for path in sorted(bundle.glob(f"*/{ENSEMBLE}")):
+        ensemble = ensembles.load(path)
+        served = not competitions or ensemble.competition in competitions
+        for member in own_sources.own_members(ensemble) if served else ():
             kind = str(member.network.get("kind"))
             [inputs, *_] = inputs_of(member, (1.0,), member.name)
             side = min(_LARGEST_SIDE, VALUES_SIDE if kind == "values" else inputs.height)
@@ -313,7 +335,9 @@ class Options:
         json: print the result for other programs.
     """
 
-    bundle: Path = field(metadata=option("folder with the dataset folders", metavar="DIR"))
+    bundle: Path = field(
+        metadata=option("folder with the dataset folders, or the one with wheels", metavar="DIR")
+    )
     pythons: tuple[str, ...] = field(
         default=(),
         metadata=option(
@@ -336,25 +360,37 @@ def run(options: Options) -> int:
     Raises:
         KitError: as `gate`, or no Python of the bundle is installed here.
     """
-    served = manifest.load(_wheels(options.bundle) / manifest.NAME).targets
-    pythons = list(options.pythons)
-    absent: list[str] = []
-    if not pythons:
-        for python in PYTHONS:
-            if "cp" + python.replace(".", "") in served:
-                (pythons if _installed(python) else absent).append(python)
-        if not pythons:
-            find_python(absent)
-    seen = gate(options.bundle, pythons, images=options.images, lock=options.lock)
+    # Datasets of several competitions in one folder are tried one after the other, as `upload` sends them.
+    # What a try would need and is not there is told before the first one, which takes minutes.
+    chosen = {dataset: _pythons(options, dataset) for dataset in _wheels(options.bundle)}
+    seen = {
+        dataset.name: gate(dataset, pythons, images=options.images, lock=options.lock)
+        for dataset, (pythons, _) in chosen.items()
+    }
     if options.json:
-        print(json.dumps([vars(item) for item in seen], indent=1))
+        told = [{"dataset": name, **vars(item)} for name, tries in seen.items() for item in tries]
+        print(json.dumps(told, indent=1))
         return 0
-    _show(seen, absent)
+    for dataset, (_, absent) in chosen.items():
+        _show(dataset.name, seen[dataset.name], absent)
     return 0
 
 
-def _show(seen: Sequence[Gate], absent: Sequence[str]) -> None:
-    table = Table(title="the bundle alone, offline", title_justify="left")
+def _pythons(options: Options, dataset: Path) -> tuple[list[str], list[str]]:
+    """Return on which Pythons a dataset is tried, and which of those it serves this machine lacks."""
+    if options.pythons:
+        _require_served(dataset, options.pythons)
+        return list(options.pythons), []
+    tags = manifest.load(dataset / manifest.NAME).targets
+    served = [python for python in PYTHONS if "cp" + python.replace(".", "") in tags]
+    absent = [python for python in served if not _installed(python)]
+    if len(absent) == len(served):
+        find_python(absent)
+    return [python for python in served if python not in absent], absent
+
+
+def _show(name: str, seen: Sequence[Gate], absent: Sequence[str]) -> None:
+    table = Table(title=f"{name} alone, offline", title_justify="left")
     for heading in ("Python", "torch of", "wheels", "MB", "installed in", "modules", "networks", "tried in"):
         table.add_column(heading, justify="right", overflow="fold")
     for item in seen:

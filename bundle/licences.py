@@ -16,6 +16,8 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from kit.errors import KitError
 from kit.manifest import Wheel
 
+NOT_STATED = "not stated"
+"""What stands for the licence of a wheel whose metadata name none."""
 _NAMED: Mapping[str, str] = {
     "3-clause bsd license": "BSD-3-Clause",
     "apache 2": "Apache-2.0",
@@ -87,6 +89,12 @@ _OWN_NAMES: Mapping[str, str] = {
     OWN_MODEL: "Permissive",
 }
 
+_UNSTATED = "its METADATA names no licence (no License-Expression, no classifier, no License)"
+_OWN = (
+    '. A package of your own names it in its pyproject.toml: license = "MIT" below [project]; a file LICENSE '
+    "alone names none"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -137,7 +145,7 @@ def check(wheels: Sequence[Wheel]) -> list[Finding]:
     """Return what is to be said of the licences of some wheels, one finding a distribution, errors first."""
     found: dict[str, Finding] = {}
     for wheel in wheels:
-        licence = wheel.licence or "not stated"
+        licence = wheel.licence or NOT_STATED
         finding = _judge(wheel.name, licence, spdx(licence))
         if finding is not None:
             found.setdefault(wheel.name, finding)
@@ -146,6 +154,8 @@ def check(wheels: Sequence[Wheel]) -> list[Finding]:
 
 def _judge(name: str, licence: str, expression: str | None) -> Finding | None:
     finding = partial(Finding, name=name, licence=licence, spdx=expression)
+    if licence == NOT_STATED:
+        return finding(level="error", problem=_UNSTATED)
     if expression is None:
         return finding(level="error", problem=f"{licence!r} is no licence that is known")
     allowed, with_sources = _judged(_parsed(expression))
@@ -176,10 +186,11 @@ def require(wheels: Sequence[Wheel], *, accepted: Collection[str] = ()) -> list[
     if refused:
         listed = "; ".join(f"{item.name}: {item.problem}" for item in refused)
         options = " ".join(f"--accept-licence {item.name}" for item in refused)
+        own = _OWN if any(item.licence == NOT_STATED for item in refused) else ""
         raise KitError(
             f"these wheels may not be uploaded as they are: {listed}",
             fix=f"read the licence; if it allows copies, repeat the command with {options}; "
-            "else leave the package out",
+            f"else leave the package out{own}",
         )
     return findings
 

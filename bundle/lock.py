@@ -26,6 +26,7 @@ from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from kit.local.targets import marker_environment
 from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
+from kit.local.wording import counted
 
 COMMAND = "python -m bundle lock"
 PIP_COMPILE = (
@@ -131,7 +132,7 @@ def _compile(
     pins = lockfile.load(draft)
     write_text(result, draft.read_text(encoding="utf-8"))
     write_sidecar(result, kind="lock-part", config=config, inputs=inputs, code_version=COMMAND)
-    console().print(f"Python {python}: {len(pins)} pins in {time.monotonic() - start:.0f} s")
+    console().print(f"Python {python}: {counted(len(pins), 'pin')} in {time.monotonic() - start:.0f} s")
     return pins
 
 
@@ -243,6 +244,8 @@ def run(options: Options) -> int:
     if not options.check:
         pins = lock(options.requirements, options.out, work=options.work, upgrade=options.upgrade)
         conditional = sum(bool(pin.marker) for pin in pins)
-        console().print(f"{options.out}: {len(pins)} pins, {conditional} of them for some Pythons only")
+        console().print(
+            f"{options.out}: {counted(len(pins), 'pin')}, {conditional} of them for some Pythons only"
+        )
     check(options.requirements, options.out)
     return 0

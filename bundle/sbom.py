@@ -5,7 +5,6 @@ The same files give the same bytes: there is no clock in it, and its serial numb
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
@@ -13,17 +12,16 @@ from uuid import UUID, uuid5
 from bundle import licences
 from bundle.foreign.source import Origin
 from kit.artefacts import sha256_json
+from kit.local.dataset_folders import COMPETITION, SBOM
 from kit.manifest import Entry
 
 if TYPE_CHECKING:
     from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component
 
-NAME = "sbom.json"
+NAME = SBOM
 SOURCE = "hubmap-kit:source"
 """Property of a wheel that was built of a foreign source: what it is, with its commit or hash."""
-COMPETITION = "hubmap-kit:competition"
-"""Property of a dataset of wheels, once for each competition that it was built for."""
 _SERIALS = UUID("1c4f1d24-6c0f-5d0c-9c44-0a8b5f0b7e31")
 """Namespace of the serial numbers; chosen once by chance."""
 
@@ -67,15 +65,6 @@ def document(
     return JsonV1Dot6(bom).output_as_string(indent=1) + "\n"
 
 
-def competitions(text: str) -> frozenset[str]:
-    """Return what `document` was told of a dataset's competitions; none if the text is not of its kind."""
-    try:
-        properties = json.loads(text)["metadata"]["component"]["properties"]
-        return frozenset(str(item["value"]) for item in properties if item["name"] == COMPETITION)
-    except (ValueError, LookupError, TypeError):
-        return frozenset()
-
-
 def _component(entry: Entry, own: Collection[str], origins: Mapping[str, Origin]) -> Component:
     from cyclonedx.contrib.license.factories import LicenseFactory
     from cyclonedx.model import HashAlgorithm, HashType, Property
@@ -93,7 +82,7 @@ def _component(entry: Entry, own: Collection[str], origins: Mapping[str, Origin]
             hashes=hashes,
             description=f"trained weights of {recipe}" if recipe else "trained weights",
         )
-    licence = wheel.licence or "not stated"
+    licence = wheel.licence or licences.NOT_STATED
     # What no SPDX identifier stands for exactly ("BSD License") is kept as the wheel's metadata gives it.
     expression = licences.spdx(licence)
     exact = expression is not None and licences.OWN_PREFIX not in expression

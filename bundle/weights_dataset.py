@@ -14,9 +14,8 @@ from bundle.weights_form import WeightsForm, shipped
 from kit.artefacts import canonical_json
 from kit.ensemble import Ensemble
 from kit.local.console import progress
+from kit.local.dataset_folders import ENSEMBLE
 from kit.manifest import Entry
-
-ENSEMBLE = "ensemble.json"
 
 
 @dataclass(frozen=True)

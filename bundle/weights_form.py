@@ -16,6 +16,7 @@ from kit.command_line import option
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.console import progress
+from kit.local.wording import counted
 from kit.typed_json import above, at_least
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def shipped(plan: Ensemble, checked: Sequence[CheckedWeights], form: WeightsForm
         for member, item in zip(plan.members, files, strict=True)
     ]
     total = changes[-1]
-    what = f"{total.images}{' held-out' if total.held_out else ''} images"
+    what = counted(total.images, "held-out image" if total.held_out else "image")
     note += f" {metric} of the ensemble on {what}: {total.before:.5f} as trained, {total.after:.5f} now."
     return Shipped(files, note)
 

@@ -13,6 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from bundle.licences import NOT_STATED
 from kit.errors import KitError
 
 _LICENCE_CHARACTERS = 80
@@ -106,4 +107,4 @@ def licence(headers: Message) -> str:
     if named:
         return ", ".join(named)
     first = (headers.get("License") or "").strip().split("\n")[0].strip()
-    return first[:_LICENCE_CHARACTERS] if first and first != "UNKNOWN" else "not stated"
+    return first[:_LICENCE_CHARACTERS] if first and first != "UNKNOWN" else NOT_STATED

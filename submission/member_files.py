@@ -10,6 +10,7 @@ from kit import manifest as datasets
 from kit.ensemble import Ensemble, Member
 from kit.errors import KitError
 from kit.local.console import console
+from kit.local.dataset_folders import folders_for
 from kit.local.member_check import WeightsFile
 from kit.manifest import Entry
 
@@ -28,8 +29,8 @@ def as_shipped(ensemble: Ensemble, bundle: Path) -> Ensemble:
     """
     entries = [
         entry
-        for path in sorted([*bundle.glob("*/manifest.json"), *bundle.glob("manifest.json")])
-        for entry in datasets.load(path).files
+        for folder in folders_for(bundle, ensemble.competition)
+        for entry in datasets.load(folder / datasets.NAME).files
         if entry.role == "weights"
     ]
     there = {entry.part_of or entry.sha256 for entry in entries}
@@ -62,7 +63,8 @@ def find_weights(ensemble: Ensemble, bundle: Path) -> dict[str, WeightsFile]:
     found: dict[str, WeightsFile] = {}
     divided: set[str] = set()
     by_hash = {member.sha256: member for member in ensemble.members}
-    for path in sorted([*bundle.glob("*/manifest.json"), *bundle.glob("manifest.json")]):
+    for folder in folders_for(bundle, ensemble.competition):
+        path = folder / datasets.NAME
         for entry in datasets.load(path).files:
             member = by_hash.get(entry.part_of or entry.sha256) if entry.role == "weights" else None
             if member is None:
@@ -77,7 +79,7 @@ def find_weights(ensemble: Ensemble, bundle: Path) -> dict[str, WeightsFile]:
                     where=path,
                     fix=_FIX,
                 )
-            file = _file(path.parent, entry)
+            file = _file(folder, entry)
             if file is not None:
                 found[member.name] = file
     if absent := [item.name for item in ensemble.members if item.name not in found.keys() | divided]:

@@ -27,6 +27,7 @@ from kit.local.offline.file_server import Mount
 from kit.local.offline.kaggle_shape import Archives, Layout
 from kit.local.offline.sandbox import Machine
 from kit.local.offline.simulated_image import Image, choose_target, make_image
+from kit.local.wording import counted
 from kit.typed_json import above, at_least
 from submission.rehearsal.script_parts import budget_of, ensemble_of
 from submission.rehearsal.served import served_target
@@ -373,7 +374,7 @@ def _score_told(result: dict[str, Any]) -> list[str]:
 
 
 def _machine_told(enforced: dict[str, Any]) -> str:
-    cores = "all cores" if enforced["cores"] is None else f"{enforced['cores']} cores"
+    cores = "all cores" if enforced["cores"] is None else counted(enforced["cores"], "core")
     slower = f", {enforced['slow_down']:g} times slower" if enforced["slow_down"] > 1 else ""
     return cores + slower + (f", input: {enforced['mount']}" if enforced["mount"] else "")
 
@@ -381,7 +382,9 @@ def _machine_told(enforced: dict[str, Any]) -> str:
 def _memory_told(enforced: dict[str, Any]) -> str:
     killed, most = enforced["killed"], enforced["most_memory"]
     used = f"{most / GIB:.1f} of " if most is not None else ""
-    said = f"; {killed} processes were killed because it was used up" if killed else ""
+    said = (
+        f"; {counted(killed, 'process', plural='processes')} killed because it was used up" if killed else ""
+    )
     return f"memory      {used}{enforced['memory'] / GIB:g} GB for {enforced['limited']}{said}"
 
 

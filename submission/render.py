@@ -19,7 +19,9 @@ from kit.inference.fusion import engine_of
 from kit.local import own_sources
 from kit.local.console import progress
 from kit.local.costs import load_with_costs
+from kit.local.dataset_folders import folders_for, folders_in
 from kit.local.member_check import check_members
+from kit.local.wording import counted
 from kit.manifest import Manifest
 from kit.models import family
 from submission import excerpts
@@ -152,6 +154,8 @@ def own_texts(ensemble: Ensemble, ensemble_file: Path) -> dict[str, str]:
 def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
     """Return the parts of a bundle's manifests that an ensemble needs: wheels, and its members' weights.
 
+    Datasets that say that they are for other competitions only, or hold wheels alone, are left out.
+
     Args:
         ensemble: its weights are looked up.
         bundle: folder with dataset folders.
@@ -160,7 +164,8 @@ def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
         Manifests with the needed entries only, sorted by dataset.
 
     Raises:
-        KitError: the bundle has no manifest, two of one name, or none that lists a member's weights.
+        KitError: the bundle has no manifest for the competition, two of one name, or none that lists a
+            member's weights.
     """
     # A bundle may hold more than the ensemble needs. With the manifests
     #   hubmap-kit-wheels           mmcv, timm, numpy, ...
@@ -168,18 +173,22 @@ def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
     #   hubmap-kit-organs-weights   segformer.fold0
     # an ensemble of unet.fold0 takes the wheels that unet.fold0 requires from the first, and one file from
     # the second.
-    paths = sorted([*bundle.glob("*/manifest.json"), *bundle.glob("manifest.json")])
-    if not paths:
+    folders = folders_for(bundle, ensemble.competition)
+    if not folders:
+        others = ", ".join(folder.name for folder in folders_in(bundle))
         raise KitError(
-            "there is no manifest.json in this folder or its subfolders",
+            f"none of the datasets of this folder is for {ensemble.competition}: {others}"
+            if others
+            else "there is no manifest.json in this folder or its subfolders",
             where=bundle,
-            fix="run `bundle build` first",
+            fix="run `bundle build` with this ensemble.json first",
         )
     wanted = {member.sha256: member.name for member in ensemble.members}
     chosen: list[Manifest] = []
     held: set[str] = set()
     places: dict[str, Path] = {}
-    for path in paths:
+    for folder in folders:
+        path = folder / datasets.NAME
         manifest = datasets.load(path)
         if (other := places.setdefault(manifest.dataset, path)) != path:
             raise KitError(
@@ -224,7 +233,7 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
             for member in ensemble.members
         ),
         "",
-        f"Ladder, {len(ensemble.rungs)} rungs:",
+        f"Ladder, {counted(len(ensemble.rungs), 'rung')}:",
         *(
             f"  rung {number}: {len(rung.passes)} of {len(ensemble.passes)} passes ({rung.text}), "
             f"cv {'unknown' if rung.cv is None else f'{rung.cv:.4f}'}"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from kit.local.program import INTERRUPTED
+from tests.documented.tree import nox
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 300.0
@@ -150,10 +151,9 @@ def test_a_download_that_hangs(tmp_path):
 
 def test_a_session_of_nox_tells_its_own_command_line(tmp_path):
     """Real nox on this checkout, with this Python in place of the environment that nox would make."""
-    nox = shutil.which("nox")
-    if nox is None:
-        pytest.skip("there is no nox on PATH")
-    own = Path(nox).read_text().splitlines()[0].removeprefix("#!")
+    # nox calls its folder of an environment after the Python that nox itself runs on.
+    start = nox()
+    own = start[0] if start[1:] else Path(start[0]).read_text().splitlines()[0].removeprefix("#!")
     for path in ROOT.iterdir():
         if path.name not in {".nox", "work", "runs", "dist", "build", ".git"}:
             (tmp_path / path.name).symlink_to(path)
@@ -177,13 +177,14 @@ def test_a_session_of_nox_tells_its_own_command_line(tmp_path):
     data = str(tmp_path / "sample" / "vasculature")
     words = ["-s", "prepare", "--", "vasculature", "--data", data, "--jobs", "2"]
     code, out, said = interrupted(
-        [nox, *words], lambda _: session_has_helpers(data), cwd=tmp_path
+        [*start, *words], lambda _: session_has_helpers(data), cwd=tmp_path
     )  # fmt: skip
     # A session's command has its stderr on nox's stdout.
     assert code == INTERRUPTED
     assert "Traceback" not in out + said, said
     [line] = [line for line in out.splitlines() if line.startswith("stopped; ")]
-    assert line == f"stopped; arrays that are whole are kept; to go on: nox {shlex.join(words)}"
+    typed = "python -m nox" if start[1:] else "nox"
+    assert line == f"stopped; arrays that are whole are kept; to go on: {typed} {shlex.join(words)}"
 
 
 def processes():

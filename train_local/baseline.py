@@ -21,6 +21,7 @@ from kit.images.image_protocols import OpenImage, Reading
 from kit.local.competitions.named import named
 from kit.local.competitions.submission_files import write_submission
 from kit.local.console import track
+from kit.local.wording import counted
 from kit.masks import coco
 from kit.masks.rle import RunLengthEncoder
 from kit.predictions import Instances, Prediction, SemanticMask
@@ -55,7 +56,11 @@ def predict_baseline(
         raise KitError(f"no baseline is called {name!r}", fix=f"choose one of {', '.join(get_args(Kind))}")
     module = named(str(competition))
     if module.kind == "values" or module.format.classes:
-        what = "values" if module.kind == "values" else f"{len(module.format.classes)} classes"
+        what = (
+            "values"
+            if module.kind == "values"
+            else counted(len(module.format.classes), "class", plural="classes")
+        )
         fix = "its sample submission is the baseline of such a competition"
         raise KitError(f"baselines find one class of masks, but {module.name} has {what}", fix=fix)
     chosen = list(ids)

@@ -16,6 +16,7 @@ from kit.command_line import option
 from kit.competitions.presets import PRESETS
 from kit.errors import KitError
 from kit.local.verbs import Program, Verb
+from kit.local.wording import counted
 from kit.typed_json import above, at_least, at_most
 from train_local import recipes
 from train_local.add_model import command as add_command
@@ -231,7 +232,7 @@ def _stain(options: Stain) -> int:
     made = stains.make_copies(
         options.competition, options.data, options.out, stains.named(options.like), jobs=options.jobs
     )
-    print(f"{made} copies: prepare them with --stains {options.out}")
+    print(f"{counted(made, 'copy', plural='copies')}: prepare them with --stains {options.out}")
     return 0
 
 
@@ -327,7 +328,7 @@ def _train(options: Train) -> int:
     if options.fold == "all" and not every:
         raise KitError(
             f"{recipe.name} is trained on fold {min(recipe.folds)}, and the prepared data has "
-            f"{len(data.folds)} folds, from 0",
+            f"{counted(len(data.folds), 'fold')}, from 0",
             where=shared.prepared,
             fix=f"prepare with --folds {min(recipe.folds) + 1}, or train another fold: --fold 0",
         )

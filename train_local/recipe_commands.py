@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kit.artefacts import write_text
 from kit.command_line import option
 from kit.errors import KitError
+from kit.local.wording import counted
 from train_local import recipes
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def all_forms() -> list[Recipe]:
 
 
 def _row(form: Recipe) -> tuple[str, ...]:
-    length = f"{form.epochs} epochs" if form.epochs is not None else f"{form.iterations} iterations"
+    length = counted(form.epochs, "epoch") if form.epochs is not None else f"{form.iterations} iterations"
     earlier = form.earlier_stage
     before = earlier.name if earlier is not None else form.pretrained or "random weights"
     folds, batch = ", ".join(map(str, form.folds)), f"{form.batch_size} x {form.passes}"
@@ -99,7 +100,7 @@ def _check(options: Recipes) -> int:
             print(f"{name}: {item.path} is {item.published} published, {item.ours} here{why}")
     if total["different"]:
         raise KitError(
-            f"{total['different']} values are neither the published ones nor declared as deviations",
+            f"{counted(total['different'], 'value')} neither as published nor declared as a deviation",
             where="train_local/recipes",
             fix="correct them, or add a Deviation with the reason",
         )
@@ -164,7 +165,7 @@ def diff(options: Diff) -> int:
         )
         return 0
     rows = [(path, _text(mine), _text(theirs)) for path, mine, theirs in found]
-    show_table(f"{len(rows)} differences", ("value", one.name, other.name), rows)
+    show_table(counted(len(rows), "difference"), ("value", one.name, other.name), rows)
     return 0
 
 

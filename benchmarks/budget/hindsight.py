@@ -17,6 +17,7 @@ from benchmarks.budget.events import Ended
 from benchmarks.budget.truth import Floats
 from benchmarks.budget.ways import Straight, Way
 from benchmarks.budget.world import World
+from kit.local.wording import counted
 
 _MOST_RUNS = 8
 """Choices that are run at most."""
@@ -38,7 +39,7 @@ class Choice:
 
     def __str__(self) -> str:
         names = ", then ".join(f"rung {rung + 1}" for rung in self.rungs)
-        return f"{names} over {len(self.first)} images first" if self.first else names
+        return f"{names} over {counted(len(self.first), 'image')} first" if self.first else names
 
 
 def best_choice(world: World, reached: float) -> tuple[Ended | None, Choice | None]:

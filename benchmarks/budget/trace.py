@@ -9,6 +9,7 @@ from benchmarks.budget.events import Log, Span
 from benchmarks.budget.summary import ours
 from benchmarks.budget.ways import WAYS
 from benchmarks.budget.world import World, world_of
+from kit.local.wording import counted
 from kit.plan.tasks import FuseTask, PassTask, Task, ValidateTask
 
 
@@ -16,7 +17,7 @@ def facts(seed: int, number: int, *, nested: bool) -> Iterator[str]:
     """Yield lines that describe a world and how all ways did in it."""
     world, compared = world_of(seed, number, nested=nested), compare(number, seed, nested=nested)
     megapixels = sum(world.images.values())
-    images = f"{len(world.images)} images of {megapixels:.4g} megapixels"
+    images = f"{counted(len(world.images), 'image')} of {megapixels:.4g} megapixels"
     yield f"world {number} of seed {seed}: {world.ensemble.kind}, {images}"
     fits = f"{100 * world.share:.0f} % of the ladder fits"
     yield f"budget {world.budget:.0f} s, deadline {world.deadline:.0f} s, {fits}"

@@ -16,6 +16,7 @@ from bundle.pip_download import OFFLINE
 from bundle.wheelfile import write_wheel
 from kit.errors import KitError
 from kit.local.tool_environment import tool_environment
+from kit.local.wording import counted
 
 _EPOCH = 315532800
 """1980-01-01, the earliest time that a zip can hold; all files and the builder's clock have it."""
@@ -71,7 +72,7 @@ def build(project: Path, python: str, out: Path, *, log: Path, title: str, silen
     wheels = sorted(raw.glob("*.whl"))
     if len(wheels) != 1:
         raise KitError(
-            f"{title}: the build gave {len(wheels)} wheels",
+            f"{title}: the build gave {counted(len(wheels), 'wheel')}",
             where=log,
             fix="read the log; one source makes one wheel",
         )

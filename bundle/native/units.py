@@ -1,8 +1,8 @@
 """The translation units: mmcv's sources of the operators that we use, and the flags they are compiled with.
 
-mmcv's setup.py compiles a hundred operators in up to an hour, and it fails on Python 3.13. One unit of C++
-and one of CUDA include the sources of a dozen. torch's headers take most of the time, so few units compile
-faster.
+mmcv's setup.py compiles a hundred operators in a quarter of an hour to an hour, and it fails on Python 3.13.
+One unit of C++ and one of CUDA include the sources of a dozen. torch's headers take most of the time, so few
+units compile faster.
 """
 
 from __future__ import annotations

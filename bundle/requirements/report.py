@@ -10,6 +10,7 @@ from rich.table import Table
 from bundle import licences
 from bundle.closure import Closure
 from bundle.dataset import Content
+from kit.local.wording import amount, counted
 from kit.requested import Requested
 
 _FEW = 4
@@ -28,7 +29,7 @@ def wheels_table(
     """
     reasons = reasons_of(closures, requested)
     total = sum(content.entry.size for content in contents)
-    table = Table(title=f"{len(contents)} wheels, {total / 1e6:.1f} MB", title_justify="left")
+    table = Table(title=f"{counted(len(contents), 'wheel')}, {amount(total)}", title_justify="left")
     for heading in ("distribution", "version", "for", "MB", "licence", "why"):
         table.add_column(heading, no_wrap=heading == "distribution", overflow="fold")
     tags = sorted({closure.target.tag for closure in closures})
@@ -36,7 +37,7 @@ def wheels_table(
         wheel = content.entry.wheel
         assert wheel is not None
         needed = sorted(wheel.requires)
-        licence = wheel.licence or "not stated"
+        licence = wheel.licence or licences.NOT_STATED
         row = (
             wheel.name,
             wheel.version,

@@ -28,12 +28,14 @@ from bundle.shadow_report import summary
 from bundle.target_options import TARGETS
 from bundle.wheelinfo import WheelInfo
 from bundle.wheels import closure_for
+from kit import manifest
 from kit import requested as requests
 from kit.artefacts import canonical_json
 from kit.command_line import option
 from kit.errors import KitError, did_you_mean
 from kit.local import targets
 from kit.local.console import console, progress
+from kit.local.dataset_folders import is_alone
 from kit.local.targets import Target
 from kit.local.verbs import Verb
 from kit.requested import Requested
@@ -170,13 +172,21 @@ def build(options: Options) -> Made:
 
 
 def _require_alone(options: Options) -> None:
-    """Refuse a folder that holds another bundle of wheels: there is one install.py in a folder."""
+    """Refuse a folder with another bundle of wheels, and the name of an ensemble's dataset."""
+    # There is one install.py in a folder.
     others = [path.parent.name for path in options.out.glob(f"*/{requests.NAME}")]
     if others := sorted(set(others) - {options.name}):
         raise KitError(
             f"this folder holds another bundle of wheels: {', '.join(others)}",
             where=options.out,
             fix=f"give another folder with --out, or --name {others[0]} to make that one anew",
+        )
+    there = options.out / options.name
+    if (there / manifest.NAME).is_file() and not is_alone(there):
+        raise KitError(
+            "this dataset belongs to an ensemble, and the wheels alone would be written over it",
+            where=there,
+            fix="give another name with --name, or another folder with --out",
         )
 
 
@@ -200,7 +210,7 @@ def _describe(options: Options) -> dict[str, object]:
 def _own(wanted: Wanted, packages: Sequence[ForeignWheel], cache: Path) -> dict[str, WheelInfo]:
     """Build those wheels of the kit's own that are asked for and that no source of the user replaces."""
     names = {line.name for line in wanted.requirements} - {item.name for item in packages}
-    # mmcv-full's sources on the index take an hour to compile, and no newer Python compiles them.
+    # mmcv-full's sources on the index take up to an hour to compile, and no newer Python compiles them.
     return {name: wheelinfo.read(path) for name, path in own_wheels(names, cache).items()}
 
 

@@ -27,6 +27,7 @@ from kit.errors import KitError
 from kit.local.console import console
 from kit.local.lockfile import Pin
 from kit.local.targets import Target
+from kit.local.wording import counted
 
 _ROUNDS = 3
 """Times that the images of one Python are resolved; each starts from what the former one chose."""
@@ -198,7 +199,7 @@ class _Work:
             works = " ".join(f"--target {target}" for target in self.problems if target not in nowhere)
             fix = "ask for other releases, or give their sources with `--package`"
             raise KitError(
-                f"{len(errors)} distributions have no wheels for some images:\n{told}",
+                f"{counted(len(errors), 'distribution')} without wheels for some images:\n{told}",
                 fix=f"leave out the images without them: {works}; or {fix}" if works else fix,
             )
 

@@ -21,7 +21,7 @@ from kit.local.kaggle.outcome import Refused
 from kit.local.kaggle.wire import Wire
 from kit.local.kaggle_limits import TITLE_LENGTHS, TOP_LEVEL_ENTRIES
 from kit.local.kaggle_names import fate, mangle
-from kit.local.wording import amount
+from kit.local.wording import amount, counted
 
 _SKIPPED = re.compile(
     r"(dataset|datapackage|kernel|model|model-instance)(-metadata)?\.json|dataset-cover-image\..*"
@@ -52,9 +52,9 @@ def raise_findings(found: Sequence[Finding]) -> None:
         raise KitError(found[0].problem, where=found[0].where, fix=found[0].fix)
     text = "\n".join(f"  - {item.problem} ({item.where}): {item.fix}" for item in found)
     raise KitError(
-        f"{len(found)} things have to be corrected before the upload:\n{text}",
+        f"{counted(len(found), 'thing')} to correct before the upload:\n{text}",
         where="before the first byte was sent",
-        fix="correct them, then run the same command again",
+        fix="correct what is named, then run the same command again",
     )
 
 
@@ -101,7 +101,7 @@ def folder_findings(folder: Path) -> list[Finding]:
         found.append(Finding(problem, str(folder), "build the bundle again; it makes archives"))
     total = sum((folder / name).stat().st_size for name in sent_files(folder))
     if total > _LARGEST_DATASET:
-        problem = f"{total / 1e9:.1f} GB; Kaggle takes 200 GB a dataset"
+        problem = f"{amount(total)}; Kaggle takes {amount(_LARGEST_DATASET)} a dataset"
         found.append(Finding(problem, str(folder), "leave out members of the ensemble"))
     return found
 

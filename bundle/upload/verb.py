@@ -36,7 +36,7 @@ from kit.local.kaggle.state import State
 from kit.local.kaggle.waiting import Waiting, say
 from kit.local.kaggle.wire import Wire
 from kit.local.locks import only_one
-from kit.local.wording import amount
+from kit.local.wording import amount, counted
 from kit.typed_json import above, at_least
 
 
@@ -280,7 +280,8 @@ class _Job:
         staged = plan.staging.stage(plan.folder, plan.wanted)
         for last in (False, True):
             self.save(replace(self.state, stage="uploading", attempts=0))
-            say(f"{plan.destination.id}: sends {self.state.files} files, {amount(self.state.bytes)}")
+            what = f"{counted(self.state.files, 'file')}, {amount(self.state.bytes)}"
+            say(f"{plan.destination.id}: sends {what}")
             with Display(self.state.bytes) as display:
                 tokens = send_files(
                     plan.staging,
@@ -332,7 +333,7 @@ class _Job:
         )
         version = "" if self.state.version is None else f" version {self.state.version}"
         sent = "; nothing was sent, it was there before" if skipped else ""
-        say(f"{plan.destination.id}{version}: verified, {self.state.files} files{sent}")
+        say(f"{plan.destination.id}{version}: verified, {counted(self.state.files, 'file')}{sent}")
         return Verified(
             plan.destination.id, self.state.version, plan.fingerprint, plan.destination.url, skipped
         )

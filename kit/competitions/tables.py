@@ -94,7 +94,7 @@ def _rows(path: Path, columns: Sequence[str], *, more: bool, key: str) -> Iterat
                     continue
                 if len(fields) != len(header):
                     raise KitError(
-                        f"row has {len(fields)} fields, the header has {len(header)}",
+                        f"the header has {len(header)} fields, this row {len(fields)}",
                         where=f"{path}:{reader.line_num}",
                         fix="the file may be cut short, or a field with a comma is not quoted",
                     )

@@ -103,14 +103,14 @@ class ValuesCompetition(ManyRows):
             wrong = [value for value in column if not isinstance(value, str) and not 0 <= value <= 1]
             if wrong and self.format.metric.name in _PROBABILITIES:
                 report.alarm(
-                    f"{len(wrong)} values of {name} are no probabilities, such as {wrong[0]:g}",
+                    f"{name} is no probability in {len(wrong)} of {len(column)} rows, such as {wrong[0]:g}",
                     report.subject,
                     f"{self.format.metric.name} needs numbers in [0, 1]: was a sigmoid or softmax forgotten?",
                 )
             broken = [value for value in column if not isinstance(value, str) and value != round(value)]
             if broken and self.whole:
                 report.alarm(
-                    f"{len(broken)} values of {name} are no whole numbers, such as {broken[0]:g}",
+                    f"{name} is not whole in {len(broken)} of {len(column)} rows, such as {broken[0]:g}",
                     report.subject,
                     f"{self.format.metric.name} compares numbers of classes: round them",
                 )

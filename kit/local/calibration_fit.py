@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kit.errors import KitError
 from kit.inference.calibration import Floats, logit, sigmoid
+from kit.local.wording import counted
 
 Method = Literal["isotonic", "temperature", "rank"]
 
@@ -51,7 +52,8 @@ def fit(method: Method, scores: Floats, hits: NDArray[np.bool_]) -> dict[str, An
     different = len(np.unique(scores))
     if len(scores) < _FEWEST or one_sided or different < 2:
         raise KitError(
-            f"{len(scores)} detections with {np.count_nonzero(hits)} hits and {different} different scores "
+            f"{counted(len(scores), 'detection')} with {counted(int(hits.sum()), 'hit')} and "
+            f"{counted(different, 'different score')} "
             "are not enough for a calibration",
             fix=f"use {_FEWEST} detections or more of different scores, with hits and misses, or leave the "
             "member's scores as they are",

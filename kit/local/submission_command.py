@@ -21,6 +21,7 @@ from kit.local.competitions.named import named
 from kit.local.competitions.scores import Score
 from kit.local.console import working
 from kit.local.submission_options import Options
+from kit.local.wording import counted
 from kit.predictions import Instances, Prediction
 
 
@@ -103,7 +104,7 @@ def score(options: Options) -> int:
     told = Report(report.subject)
     labelled.tell(told)
     report.findings += told.findings
-    with working(f"scoring {len(truth)} images"):
+    with working(f"scoring {counted(len(truth), 'image')}"):
         made, coco = scores.score(labelled.competition, truth, predictions), _coco(truth, predictions)
     if options.json:
         content = {"images": len(truth), **asdict(made), "coco": coco, "alarms": _alarms(report)}

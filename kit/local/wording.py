@@ -17,6 +17,6 @@ def counted(number: int, noun: str, *, plural: str = "") -> str:
 def amount(size: float) -> str:
     """Return a number of bytes for a reader: "312 bytes", "4.2 MB", "17.0 GB"."""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size >= unit:
+        if size >= 0.99995 * unit:  # 999,960,000 bytes are "1.0 GB" and not "1000.0 MB"
             return f"{size / unit:.1f} {name}"
     return f"{size:.0f} bytes"

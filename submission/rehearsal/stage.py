@@ -13,6 +13,7 @@ from kit.competitions.folder import CompetitionFolder
 from kit.competitions.server import SUBMISSION
 from kit.ensemble import Ensemble
 from kit.errors import KitError
+from kit.local.dataset_folders import folders_for
 from kit.local.offline import sandbox
 from kit.local.offline.faults.hidden_set import change_hidden_set
 from kit.local.offline.faults.scene import Scene, struck
@@ -109,9 +110,10 @@ def play(piece: Play, stage: Path, out: Path) -> Played:
         folder.mkdir()
     changes: list[str] = []
     data = mount_competition(folders["input"], piece.data, piece.competition, layout=piece.layout)
-    for path in sorted(piece.bundle.glob("*/manifest.json")):
+    # What lies beside it for other competitions is not attached on Kaggle, so it must not help here.
+    for folder in folders_for(piece.bundle, piece.ensemble.competition):
         layout, archives = piece.layout, piece.archives
-        changes += mount_dataset(folders["input"], path.parent, layout=layout, archives=archives)[1]
+        changes += mount_dataset(folders["input"], folder, layout=layout, archives=archives)[1]
     script = folders["src"] / "script.py"  # what Kaggle calls a script kernel's file
     shutil.copyfile(piece.predict, script)
     machine, variables = piece.machine, dict(piece.environment)

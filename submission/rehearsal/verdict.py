@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kit.ensemble import Ensemble
+from kit.local.wording import amount, counted
 from kit.plan.hidden_run import SLOWER
 
 _MACHINES = math.log(1.35)
@@ -152,12 +153,14 @@ def _wrong(result: Mapping[str, Any]) -> list[str]:
     if not result["valid"]:
         found.append("the file is not valid")
     if enforced["killed"]:
-        found.append(f"memory ran out: {enforced['killed']} processes were killed")
+        found.append(
+            f"memory ran out: {counted(enforced['killed'], 'killed process', plural='killed processes')}"
+        )
     elif enforced["memory"] and (enforced["most_memory"] or 0) > _NEARLY * enforced["memory"]:
         found.append("nearly all the memory was used")
     for name, disk in enforced["disks"].items():
         if disk["most"] > disk["size"]:
-            found.append(f"the {name} disk held {disk['most'] / 1e9:.1f} GB, too much")
+            found.append(f"the {name} disk held {amount(disk['most'])}, too much")
     return found
 
 

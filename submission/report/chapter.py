@@ -9,9 +9,11 @@ from typing import Any
 from kit.artefacts import read_json
 from kit.competitions import of
 from kit.local.costs import load_with_costs
+from kit.local.dataset_folders import folders_for
 from kit.local.pages.charts import curves, running_mean
 from kit.local.pages.gallery import Gallery
 from kit.local.sidecars import read_json_lines
+from kit.manifest import NAME
 from submission.report.pictures import gallery_of
 from submission.report.run_part import RunPart, part_of, read_run
 
@@ -60,7 +62,8 @@ def gather(sources: Sources, *, pictures: int) -> Chapter:
     Raises:
         KitError: a file of the chain is missing or damaged.
     """
-    competition = of(load_with_costs(sources.dist / "ensemble.json"))
+    ensemble = load_with_costs(sources.dist / "ensemble.json")
+    competition = of(ensemble)
     rehearsal = sources.dist / "rehearsal"
     logs = training_logs(sources.runs)
     return Chapter(
@@ -74,7 +77,7 @@ def gather(sources: Sources, *, pictures: int) -> Chapter:
         loss_chart=_loss_chart(logs),
         metric_chart=_metric_chart(logs),
         part=part_of(read_run(rehearsal / "report.json"), rehearsal / "report.json"),
-        datasets=_datasets(sources.dist / "bundle"),
+        datasets=_datasets(sources.dist / "bundle", ensemble.competition),
         script_kilobytes=(sources.dist / "predict.py").stat().st_size / 1000,
         verdict=_verdict(rehearsal / "rehearsal.json"),
     )
@@ -111,10 +114,10 @@ def _metric_chart(logs: dict[str, list[dict[str, Any]]]) -> str:
     return curves(series, x_label="optimiser step", y_label=" / ".join(sorted(names)) + ", validation fold")
 
 
-def _datasets(bundle: Path) -> list[dict[str, Any]]:
+def _datasets(bundle: Path, competition: str) -> list[dict[str, Any]]:
     result = []
-    for path in sorted(bundle.glob("*/manifest.json")):
-        manifest = read_json(path)
+    for folder in folders_for(bundle, competition):
+        manifest = read_json(folder / NAME)
         by_role: dict[str, dict[str, float]] = {}
         for entry in manifest["files"]:
             role = by_role.setdefault(entry["role"], {"files": 0, "megabytes": 0.0})

@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from kit.local.pages.charts import ALARM, NARROW, WIDE, colours, for_both
+from kit.local.wording import amount
 
 _GB = 1e9
 
@@ -41,8 +42,8 @@ def memory_chart(run: Mapping[str, Any]) -> str | None:
     if len(points) < 2:
         return None
     total = run.get("memory_total")
-    most = max(size for _, size in points) / _GB
-    label = f"memory of all processes over time, {most:.2f} GB at most"
+    most = max(size for _, size in points)
+    label = f"memory of all processes over time, {amount(most)} at most"
     return for_both(lambda narrow: _draw(points, total, narrow=narrow), label)
 
 
@@ -57,7 +58,7 @@ def _draw(points: Sequence[tuple[float, float]], total: float | None, *, narrow:
     # A machine with far more would press the curve to the ground; the text above it names the size.
     if total and total < 3 * max(sizes):
         axes.axhline(total / _GB, color=ALARM, linewidth=1.2)
-        told = f" {total / _GB:.1f} GB of the machine"
+        told = f" {amount(total)} of the machine"
         axes.text(0, total / _GB, told, fontsize=8, color=ALARM, va="bottom")
     axes.set(
         xlabel="seconds since the process started",

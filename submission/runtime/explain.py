@@ -63,7 +63,8 @@ def _datasets(root: Path, manifests: Sequence[Manifest], data: Data | None) -> I
         place = datasets.roots.get(manifest.dataset)
         size = sum(entry.size for entry in manifest.files)
         where = place or "not mounted with its manifest: its files would be looked for by content"
-        yield f"dataset      {manifest.dataset} ({len(manifest.files)} files, {size / 1e6:.1f} MB): {where}"
+        held = f"{counted(len(manifest.files), 'file')}, {size / 1e6:.1f} MB"
+        yield f"dataset      {manifest.dataset} ({held}): {where}"
 
 
 def _packages(ensemble: Ensemble, plan: Plan) -> Iterator[str]:

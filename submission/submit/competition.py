@@ -18,6 +18,7 @@ from kit.errors import KitError
 from kit.local.kaggle.kernel_state import now
 from kit.local.kaggle.outcome import CutOff, Refused, Unclear, Unreachable
 from kit.local.kaggle.wire import Wire
+from kit.local.wording import counted
 from submission.submit import errors
 from submission.submit.log import Log, Submission
 
@@ -272,7 +273,7 @@ def _require_slot(wire: Wire, competition: str, say: Callable[[str], None]) -> N
             if total
             else "run this again after 00:00 UTC",
         )
-    say(f"{left} submissions to {competition} are left today")
+    say(f"{counted(left, 'submission')} to {competition} left today")
 
 
 def _page(competition: str) -> str:

@@ -1,5 +1,6 @@
 """The early-stopping benchmark itself, on eight drawn slides and tiles."""
 
+import ast
 import shutil
 from pathlib import Path
 
@@ -31,6 +32,31 @@ def test_scores_and_costs_with_and_without_early_stopping_are_kept(tmp_path):
     assert any(row[5] != "-" for row in rows if "1280" in row[0]), "windows without a disc are skipped"
     assert how.startswith("`python -m benchmarks early-stopping --tiny")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["benchmarks.md"], "what was drawn is gone"
+
+
+def test_rows_of_given_runs_name_the_competition_and_its_recipes():
+    members = ["unet-regnety16-tiny.fold0", "unet-regnety16-tiny.fold1", "my-model"]
+    assert early_stopping.title("kidney", members) == "kidney: unet-regnety16-tiny, my-model"
+
+
+def test_the_rows_of_the_demo_in_the_documents_are_called_so():
+    first = [
+        line.split("|")[1].strip()
+        for line in block(DOCS / "benchmarks.md", early_stopping.BLOCK).splitlines()
+    ]
+    of_demo = [early_stopping.title(name, [f"{recipe}-tiny.fold0"]) for name, recipe in demo().items()]
+    assert set(of_demo) <= set(first)
+
+
+def demo():
+    """The competitions and recipes of `nox -s demo`."""
+    tree = ast.parse((DOCS.parent / "noxfile.py").read_text())
+    [value] = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets) == "DEMO"
+    ]
+    return ast.literal_eval(value)
 
 
 def test_runs_without_the_data_they_were_trained_on_are_refused(tmp_path):

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -241,3 +242,16 @@ def test_a_bundle_that_cannot_be_tried_is_told_as_such(tmp_path, capsys):
     manifest.save(dataset, Manifest(dataset="kit-wheels", files=[], targets=["cp312"]))
     with pytest.raises(KitError, match=r"was not built for Python 3\.13: it serves cp312"):
         gate.gate(tmp_path, ["3.13"], images=tmp_path, lock=tmp_path / "no.lock")
+    other = shutil.copytree(dataset, tmp_path / "other-wheels")
+    with pytest.raises(KitError, match="there are 2 datasets of wheels: kit-wheels, other-wheels"):
+        gate.gate(tmp_path, ["3.12"], images=tmp_path, lock=tmp_path / "no.lock")
+    manifest.save(other, Manifest(dataset=other.name, files=[], targets=["cp313"]))
+    for folder, python, serves in ((other, "3.12", "cp313"), (dataset, "3.13", "cp312")):
+        problem = f"was not built for Python {python}: it serves {serves}"
+        with pytest.raises(KitError, match=re.escape(problem)):
+            gate.gate(folder, [python], images=tmp_path, lock=tmp_path / "no.lock")
+        # The command would try one after the other; what does not fit is told before the first.
+        assert run_cli(cli.main, [*arguments, "--python", python]) == 2
+        told = capsys.readouterr().err
+        assert problem in told
+        assert str(folder) in told

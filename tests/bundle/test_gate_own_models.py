@@ -31,9 +31,9 @@ def module(tmp_path, monkeypatch):
     sys.modules.pop("gated_model", None)
 
 
-def write(folder, kind, members):
+def write(folder, kind, members, competition="cells"):
     plan = Ensemble(
-        competition="cells",
+        competition=competition,
         kind=kind,
         members=members,
         passes=[Pass(member=number, view="identity") for number in range(len(members))],
@@ -77,6 +77,17 @@ def test_each_is_run_once_at_the_size_of_its_settings_and_what_fails_raises(tmp_
     runs["gated_model.Maps"]()
     with pytest.raises(RuntimeError, match="broken"):
         runs["gated_model.Numbers"]()
+
+
+def test_models_of_other_competitions_in_the_folder_are_not_looked_at(tmp_path, module):
+    maps = {"network": "own", "module": module, "class_name": "Maps"}
+    inference = {"core": 64, "context": 16, "scale": 1.0}
+    for name in ("cells", "nuclei"):
+        own = {**maps, "settings": {"of": name}}
+        write(tmp_path / name, "semantic", [member(1, own, inference)], competition=name)
+    [found] = own_models(tmp_path, frozenset({"nuclei"}))
+    assert found["network"]["settings"] == {"of": "nuclei"}
+    assert len(own_models(tmp_path)) == 2
 
 
 def test_a_class_that_reads_its_own_file_is_only_built(module):

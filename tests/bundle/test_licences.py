@@ -80,6 +80,18 @@ def test_each_distribution_is_told_once_errors_first():
     assert [finding.name for finding in licences.check(wheels)] == ["b", "c", "a"]
 
 
+def test_a_package_that_states_no_licence_is_told_what_was_looked_for_and_what_to_write():
+    with pytest.raises(KitError) as error:
+        licences.require([wheel(licences.NOT_STATED, "mine"), wheel(None, "other"), wheel("MIT", "fine")])
+    looked = "its METADATA names no licence (no License-Expression, no classifier, no License)"
+    assert error.value.problem.endswith(f"as they are: mine: {looked}; other: {looked}")
+    assert "repeat the command with --accept-licence mine --accept-licence other; else" in error.value.fix
+    assert 'in its pyproject.toml: license = "MIT" below [project]' in error.value.fix
+    with pytest.raises(KitError) as error:
+        licences.require([wheel("odd", "mine")])
+    assert "pyproject.toml" not in error.value.fix
+
+
 def test_what_may_not_be_passed_on_is_refused_with_the_option_that_accepts_it():
     wheels = [wheel("odd", "b"), wheel("CC-BY-NC-4.0", "c"), wheel("MIT", "d")]
     with pytest.raises(KitError) as error:

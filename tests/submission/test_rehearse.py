@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -6,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bundle import sbom
+from kit import manifest as manifests
 from kit.errors import KitError
 from kit.local.targets import known
+from kit.manifest import Manifest
 from submission.__main__ import main
 from submission.rehearse import Settings, rehearse
 
@@ -43,8 +47,15 @@ def settings(kit_of_two, competition, tmp_path):
 
 
 def test_what_would_fail_on_kaggle_fails_here_and_says_why(settings, tmp_path):
-    result = rehearse(settings())
+    bundle = shutil.copytree(settings().bundle, tmp_path / "bundle")
+    other = bundle / "kit-vasculature-wheels"
+    other.mkdir()
+    (other / "a+b.txt").touch()  # Kaggle would take away the "+"
+    manifests.save(other, Manifest(dataset=other.name, files=[]))
+    (other / "sbom.json").write_text(sbom.document(other.name, [], competitions=["vasculature"]))
+    result = rehearse(settings(bundle=bundle))
     assert not result["ok"]
+    assert result["mangled"] == [], "datasets of other competitions are not mounted"
     assert result["exit_code"] == 2
     assert result["valid"], "the fallback is a valid file"
     assert result["target"] == "bare"

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,16 +8,19 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from bundle import sbom
 from kit import ensemble as ensembles
 from kit import manifest as manifests
-from kit.artefacts import sha256_file
+from kit.artefacts import sha256_bytes, sha256_file, write_json
 from kit.errors import KitError
 from kit.local.program import run_cli
 from kit.manifest import Entry, Manifest, Wheel
+from kit.requested import Requested
 from submission import script_file
 from submission.__main__ import main
 from submission.render import relevant_manifests, render
 from submission.shortening import shortened
+from submission.submit.sources import read_script
 
 ROOT = Path(__file__).parents[2]
 
@@ -129,6 +133,44 @@ def test_datasets_of_other_ensembles_are_left_out(kit_of_two, tmp_path):
     (bundle / "weights").symlink_to(kit_of_two.weights)
     found = relevant_manifests(ensembles.load(kit_of_two.ensemble), bundle)
     assert [manifest.dataset for manifest in found] == ["hubmap-kit-kidney-weights", "wheels"]
+
+
+def write_wheels(bundle, name, *competitions, alone=False):
+    """A dataset of one wheel of timm that says whom it is for, as `bundle` writes it."""
+    folder = bundle / name
+    folder.mkdir(parents=True)
+    wheel = Wheel(name="timm", version="1", tags=[], licence="", accepts="", requires={"cp313": []})
+    entry = Entry(
+        file=f"timm-1-{name}.whl", size=1, sha256=sha256_bytes(name.encode()), role="wheel", wheel=wheel
+    )
+    manifests.save(folder, Manifest(dataset=name, files=[entry]))
+    (folder / "sbom.json").write_text(sbom.document(name, [entry], competitions=competitions))
+    if alone:
+        write_json(folder / "requested.json", Requested(asked=[], of_image=[]).as_dict())
+
+
+def test_in_a_folder_of_several_competitions_only_ones_own_wheels_are_carried(kit_of_two, tmp_path):
+    bundle = shutil.copytree(kit_of_two.bundle, tmp_path / "bundle")
+    write_wheels(bundle, "kit-kidney-wheels", "kidney")
+    write_wheels(bundle, "kit-of-both-wheels", "kidney", "vasculature")
+    write_wheels(bundle, "kit-vasculature-wheels", "vasculature")
+    write_wheels(bundle, "offline-wheels", alone=True)
+    write_wheels(bundle, "of-an-early-version")
+    render(kit_of_two.ensemble, bundle, tmp_path / "predict.py")
+    assert sorted(read_script(tmp_path / "predict.py").bundle) == [
+        "hubmap-kit-kidney-weights",
+        "kit-kidney-wheels",
+        "kit-of-both-wheels",
+        "of-an-early-version",
+    ]
+
+
+def test_a_folder_with_nothing_for_the_competition_says_what_lies_there(kit_of_two, tmp_path):
+    write_wheels(tmp_path / "bundle", "kit-vasculature-wheels", "vasculature")
+    write_wheels(tmp_path / "bundle", "offline-wheels", alone=True)
+    told = "none of the datasets of this folder is for kidney: kit-vasculature-wheels, offline-wheels"
+    with pytest.raises(KitError, match=told):
+        render(kit_of_two.ensemble, tmp_path / "bundle", tmp_path / "predict.py")
 
 
 def test_two_datasets_of_one_name_are_refused(kit_of_two, tmp_path):

@@ -29,6 +29,7 @@ from kit.inference.semantic_settings import SemanticSettings
 from kit.inference.values_settings import ValuesSettings
 from kit.local.console import console
 from kit.local.estimate import count_flops
+from kit.local.wording import counted
 from kit.models import Detections, InstanceNetwork, Network
 from kit.models.own import OwnSemantic, OwnValues
 from kit.typed_json import from_plain
@@ -107,7 +108,7 @@ def _check_parameters(module: Network, user: User) -> None:
     bad = [name for name, value in model.state_dict().items() if not bool(torch.isfinite(value).all())]
     if bad:
         raise user.error(
-            f"after loading, {len(bad)} tensors hold values that are not numbers: {', '.join(bad[:4])}",
+            f"after loading, values are not numbers in {counted(len(bad), 'tensor')}: {', '.join(bad[:4])}",
             "that training run diverged: lower its learning rate and train again",
         )
 
@@ -148,7 +149,10 @@ def _semantic(module: OwnSemantic, member: Member, shown: Shown, user: User, dev
         )
     _check_finite(turned, user, "forward")
     if float(value_NKHW.max() - value_NKHW.min()) == 0:
-        _warn(f"{user.name} gives the same value everywhere in {len(images)} images: are these its weights?")
+        _warn(
+            f"{user.name} gives the same value everywhere in {counted(len(images), 'image')}: are these its "
+            "weights?"
+        )
     return flops
 
 
@@ -214,7 +218,7 @@ def _instances(
             _check_detections(found, user)
         count += n
     if not count:
-        _warn(f"{user.name} finds nothing in {len(images)} images: are these its weights?")
+        _warn(f"{user.name} finds nothing in {counted(len(images), 'image')}: are these its weights?")
     return flops
 
 

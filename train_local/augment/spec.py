@@ -27,6 +27,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from kit.errors import KitError
+from kit.local.wording import counted
 from kit.typed_json import above
 from train_local.augment import libraries
 from train_local.augment.colour import Colour
@@ -100,9 +101,9 @@ class OneOf(Operation):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.choices or (self.weights is not None and len(self.weights) != len(self.choices)):
-            given = "no weights" if self.weights is None else f"{len(self.weights)} weights"
+            given = "no weights" if self.weights is None else counted(len(self.weights), "weight")
             raise KitError(
-                f"OneOf has {len(self.choices)} choices and {given}",
+                f"OneOf has {counted(len(self.choices), 'choice')} and {given}",
                 fix="give at least one choice, and no weights or one for each choice",
             )
 

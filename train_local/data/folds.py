@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from kit.errors import KitError
+from kit.local.wording import counted
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,14 @@ def _folds(ids: Sequence[str], fold_of: Mapping[str, int], count: int) -> list[F
 
 def _check(ids: Sequence[str], count: int) -> None:
     if count < 2:
-        raise KitError(f"{count} folds leave nothing to validate on", fix="ask for 2 or more: --folds 2")
+        raise KitError(
+            f"with {counted(count, 'fold')} nothing is left to validate on",
+            fix="ask for 2 or more: --folds 2",
+        )
     if len(ids) < count:
         raise KitError(
-            f"{len(ids)} images cannot make {count} folds", fix=f"ask for --folds {len(ids)} or fewer"
+            f"{counted(len(ids), 'image')} cannot make {counted(count, 'fold')}",
+            fix=f"ask for --folds {len(ids)} or fewer",
         )
 
 
@@ -78,8 +83,7 @@ def by_group(
         members[groups[item]].append(item)
     if len(members) < count:
         raise KitError(
-            f"{len(members)} group{'s' if len(members) != 1 else ''} cannot make {count} folds "
-            "without splitting a group",
+            f"{counted(len(members), 'group')} cannot make {count} folds without splitting a group",
             fix=f"ask for --folds {len(members)} or fewer"
             if len(members) > 1
             else "add images of another group",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.local.console import console, show_table
+from kit.local.wording import counted
 from train_local.data import array_jobs
 from train_local.data.array_jobs import ArrayJob
 from train_local.data.folds import Fold
@@ -30,7 +31,8 @@ def report_text(made: Prepared) -> str:
     """Return what a person wants to know about a prepared folder, as Markdown."""
     groups = {image.group for image in made.images.values()}
     pixels = sum(image.height * image.width for image in made.images.values())
-    size = f"{len(made.images)} labelled images, {len(groups)} groups, {pixels / 1e6:.1f} megapixels"
+    held = f"{counted(len(made.images), 'labelled image')}, {counted(len(groups), 'group')}"
+    size = f"{held}, {pixels / 1e6:.1f} megapixels"
     counts = {
         "Organs": Counter(image.organ for image in made.images.values() if image.organ),
         "Datasets": Counter(
@@ -57,10 +59,14 @@ def report_text(made: Prepared) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _title(made: Prepared) -> str:
+    images, folds = counted(len(made.images), "image"), counted(len(made.folds), "fold")
+    return f"{made.competition}: {images} in {folds} ({made.folds_by})"
+
+
 def show(made: Prepared) -> None:
     """Print the folds and what was found."""
-    title = f"{made.competition}: {len(made.images)} images in {len(made.folds)} folds ({made.folds_by})"
-    show_table(title, _HEADINGS, _fold_rows(made))
+    show_table(_title(made), _HEADINGS, _fold_rows(made))
     show_findings(made.findings)
     console().print(f"prepared data: {made.root}", markup=False)
 
@@ -75,7 +81,7 @@ def show_findings(findings: Sequence[str]) -> None:
 def show_plan(made: Prepared, jobs: Sequence[ArrayJob], root: Path) -> None:
     """Print the folds, and what `prepare` would write, how large it is and whether the disk holds it."""
     show_table(
-        f"{made.competition}: {len(made.images)} images in {len(made.folds)} folds ({made.folds_by})",
+        _title(made),
         _HEADINGS,
         _fold_rows(made),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kit.errors import KitError
+from kit.local.wording import counted
 from train_local.data import folds, published_folds
 from train_local.data.folds import Fold
 
@@ -137,8 +138,8 @@ def _whole(rule: Rule, made: list[Fold], images: Labelled, notes: list[str]) -> 
         result.append(Fold(fold.index, tuple(sorted((*fold.train, *kept))), fold.valid))
         if len(kept) < len(others):
             notes.append(
-                f"note: fold {fold.index} leaves out {len(others) - len(kept)} images of other datasets that "
-                'show held-out tissue; recipes that train on all of them (part "all") see it'
+                f"note: fold {fold.index} leaves out {counted(len(others) - len(kept), 'image')} of other "
+                'datasets that show held-out tissue; recipes that train on all of them (part "all") see it'
             )
     several = len({images.organs.get(item, "") for item in images.reviewed()}) > 1
     by = images.strata if rule == "group" and several else ""

@@ -19,6 +19,7 @@ from kit.artefacts import atomic_file
 from kit.errors import KitError
 from kit.local.console import console
 from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
+from kit.local.wording import amount
 
 KEPT = 2
 _NAME = re.compile(r"step-(\d{8})\.pt")
@@ -96,12 +97,12 @@ def _errors_of_writing() -> Iterator[None]:
 def _advice(folder: Path, state: Mapping[str, Any]) -> str:
     """What to do if a checkpoint cannot be written: the space it takes, and from where the run goes on."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
-    size, free = _size(state) / 1e6, shutil.disk_usage(there).free / 1e6
+    size, free = _size(state), shutil.disk_usage(there).free
     found = _found(folder)
     before = f"the one of step {found[0][0]}, which is whole" if found else "the start: it is the first one"
     return (
-        f"a checkpoint takes {size:.0f} MB and {free:.0f} MB are free: make room for "
-        f"{(KEPT + 1) * size:.0f} MB on that disk and run the same command again; it goes on from {before}"
+        f"a checkpoint takes {amount(size)} and {amount(free)} are free: make room for "
+        f"{amount((KEPT + 1) * size)} on that disk and run the same command again; it goes on from {before}"
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from kit.errors import KitError
 from kit.inference.instance_settings import InstanceSettings
 from kit.local.training.memory import TrainingMemory, training_memory
+from kit.local.wording import amount
 from train_local import recipes
 from train_local.recipes import published
 from train_local.recipes.base import Recipe
@@ -40,15 +41,15 @@ def require_memory(recipe: Recipe, have: int, device: str, *, on_gpu: bool) -> N
     if need <= have:
         return
     smaller = _smaller(recipe, on_gpu=on_gpu)
-    fitting = [f"{words} ({size / 1e9:.1f} GB)" for words, size in smaller if size <= have]
+    fitting = [f"{words} ({amount(size)})" for words, size in smaller if size <= have]
     advice = (
         f"what fits: {', or '.join(fitting)}; the total batch stays, more passes are accumulated"
         if fitting
         else "no smaller batch fits either: use a device with more memory, or the recipe's tiny form (--tiny)"
     )
     raise KitError(
-        f"{recipe.name} needs about {need / 1e9:.1f} GB for batches of {recipe.batch_size}, and {device} has "
-        f"{have / 1e9:.1f} GB free",
+        f"{recipe.name} needs about {amount(need)} for batches of {recipe.batch_size}, and {device} has "
+        f"{amount(have)} free",
         where="memory",
         fix=advice,
     )

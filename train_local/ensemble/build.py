@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from kit.ensemble import Ensemble, Pass
 from kit.errors import KitError
 from kit.local.costs import four_digits
+from kit.local.wording import counted
 from train_local.data.prepared import Prepared
 from train_local.ensemble.confident_windows import Seen
 from train_local.ensemble.costs import UNITS, Cost, costs
@@ -177,10 +178,10 @@ def _warnings(parts: Sequence[Sequence[str]]) -> list[str]:
     if len(parts) == 1:
         return ["One held-out image: its score is the one everything was tuned on, and tells little."]
     if images < FEW_IMAGES:
-        how = "leave-one-out" if len(parts) == images else f"{len(parts)} parts"
+        how = "leave-one-out" if len(parts) == images else counted(len(parts), "part")
         few = f"{images} held-out images ({how}): differences between rungs are mostly chance"
         return [f"{few}; from {FEW_IMAGES} images on they begin to mean something."]
-    return [] if len(parts) == PARTS else [f"The images form {len(parts)} parts only."]
+    return [] if len(parts) == PARTS else [f"The images form {counted(len(parts), 'part')} only."]
 
 
 def _unknown(unscored: Sequence[Unscored]) -> list[str]:

@@ -198,8 +198,8 @@ def _show_prices(prices: Prices) -> None:
         )
         for number, price in enumerate(prices.rungs, 1)
     ]
-    size = f"{run.hidden.images} images of {run.hidden.megapixels:.4g} megapixels"
-    title = f"the hidden run: {size}, {run.workers} workers as fast as this machine"
+    size = f"{counted(run.hidden.images, 'image')} of {run.hidden.megapixels:.4g} megapixels"
+    title = f"the hidden run: {size}, {counted(run.workers, 'worker')} as fast as this machine"
     show_table(title, ("rung", "over", "time", "in time"), rows)
 
 

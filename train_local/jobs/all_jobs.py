@@ -18,6 +18,7 @@ from kit.competitions.competition import Competition
 from kit.errors import KitError
 from kit.local.console import console
 from kit.local.locks import only_one
+from kit.local.wording import counted
 from train_local.data import prepared
 from train_local.jobs import forms, graph, source_hash, summary
 from train_local.jobs.checkpoint_contents import CheckpointContents
@@ -99,7 +100,7 @@ class Plan:
                 )
         self.left_out = [
             f"{form.name} is left out: it is trained on fold {min(folds)}, and {item.competition} is "
-            f"prepared with {item.folds} folds, from 0; `prepare --folds {min(folds) + 1}` has it"
+            f"prepared with {counted(item.folds, 'fold')}, from 0; `prepare --folds {min(folds) + 1}` has it"
             for item, _ in found
             for form in known[item.competition]
             if form.member and item.folds is not None and min(folds := form.config["folds"]) >= item.folds

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kit.local.console import console
+from kit.local.wording import amount, counted
 from train_local.durations import duration
 from train_local.jobs.remaining import Cost, remaining
 from train_local.monitor.progress import Status, read_status
@@ -159,7 +160,7 @@ class LiveTable:
                 rows.append((self._cells(job, state, statuses[job.name]), _STYLES.get(state, "dim")))
         table = _fitted(rows, self.screen)
         more = len(self.jobs) - len(shown)
-        lines = [Text(f"{more} more jobs are not shown", style="dim")] if more else []
+        lines = [Text(f"{counted(more, 'more job')} not shown", style="dim")] if more else []
         logs = [Text(f"{job.name} failed; its log: {job.log}", style="red") for job in failed]
         return Group(table, *lines, Text(self._summary(statuses)), *logs)
 
@@ -185,7 +186,7 @@ class LiveTable:
             "" if status.steps_per_second is None else f"{status.steps_per_second:.3g}",
             "" if status.eta_seconds is None else duration(status.eta_seconds),
             status.gpu or status.device,
-            "" if status.memory_mb is None else f"{status.memory_mb / 1000:.1f} GB",
+            "" if status.memory_mb is None else amount(1e6 * status.memory_mb),
             "" if status.data_share is None else f"{status.data_share:.0%}",
             *ended,
         )
@@ -202,7 +203,7 @@ class LiveTable:
         if left.seconds:
             text += f"; about {duration(left.seconds)} left"
         if left.unknown and counts["running"]:
-            text += f", and {left.unknown} jobs of which no time is known yet"
+            text += f", and {counted(left.unknown, 'job')} of which no time is known yet"
         return text
 
     def _cost(self, job: JobRow, status: Status | None) -> Cost:

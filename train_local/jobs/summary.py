@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.local.console import console
+from kit.local.wording import counted
 from train_local.durations import duration
 from train_local.jobs.job import Job
 from train_local.jobs.scheduler import Progress, log_of
@@ -37,8 +38,8 @@ def show_plan(jobs: Mapping[str, Job], provisional: Collection[str]) -> None:
     memory = max((job.resources.memory_gb for job in open_jobs), default=0.0)
     unknown = sum(job.kind == "train" and not job.resources.hours for job in open_jobs)
     say(
-        f"{len(jobs)} jobs, {len(jobs) - len(open_jobs)} done; to do: {hours:.1f} GPU hours as published, "
-        f"{memory:.0f} GB for the largest"
+        f"{counted(len(jobs), 'job')}, {len(jobs) - len(open_jobs)} done; to do: {hours:.1f} GPU hours as "
+        f"published, {memory:.0f} GB for the largest"
         + (f"; of {unknown} trainings no hours are known" if unknown else "")
     )
     show_missing_checkpoints(open_jobs)
@@ -101,9 +102,9 @@ def show_missing_checkpoints(jobs: Collection[Job]) -> None:
     if missing:
         names = " ".join(sorted(missing))
         say(
-            f"{sum(missing.values())} trainings cannot begin: the published checkpoints they start from are "
-            f"not there. Download them: `nox -s fetch -- {names}` (`python -m kit.models fetch`) into "
-            "checkpoints/, where nox looks; elsewhere add --checkpoints DIR",
+            f"{counted(sum(missing.values()), 'training')} cannot begin: the published checkpoints to "
+            f"start from are not there. Download them: `nox -s fetch -- {names}` (`python -m kit.models "
+            "fetch`) into checkpoints/, where nox looks; elsewhere add --checkpoints DIR",
             "yellow",
         )
 

@@ -18,6 +18,7 @@ from kit.competitions.tables import Row
 from kit.errors import KitError
 from kit.local.competitions.class_truth import TableReader
 from kit.local.competitions.truth_readers import Region, TruthEntry, file_at, rows_of
+from kit.local.wording import counted
 from kit.masks import rle
 
 _KEYS = re.compile(r"""['"]\w+['"]\s*:""")
@@ -115,7 +116,7 @@ class BoxTruth(TableReader):
         count = len(self.words)
         if len(parts) % count or (self.truth.columns and len(parts) != count):
             raise KitError(
-                f"{', '.join(self.cells)} holds {' '.join(texts)[:60]!r}, {len(parts)} words",
+                f"{', '.join(self.cells)} holds {' '.join(texts)[:60]!r}, {counted(len(parts), 'word')}",
                 where=row.where,
                 fix=f"truth.box has {count} for each box: {self.truth.box}",
             )

@@ -16,6 +16,7 @@ from kit.errors import KitError
 from kit.local.competitions import image_levels, metadata_tables, scores
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.remarks import Remarks
+from kit.local.wording import counted
 
 Sizes = dict[str, tuple[int, int]]
 
@@ -98,7 +99,7 @@ def _check_train(report: Report, labelled: LabelledData) -> Sizes:
         paths = {image_id: pattern.path(labelled.data, image_id) for image_id in sizes}
         image_levels.check(report, labelled.competition.reading, paths)
     if without := _others(labelled.competition.image_pattern("train"), labelled.data, ids):
-        what = f"{len(without)} images have no truth and are not used (the first is {without[0]})"
+        what = f"without truth and not used: {counted(len(without), 'image')} (the first is {without[0]})"
         report.note(what, str(path))
     # Every entry is decoded, also after the first mask or error: one run of the check shows all faults.
     faults: list[KitError] = []

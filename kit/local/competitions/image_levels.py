@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kit.competitions.report import Report
 from kit.errors import KitError
 from kit.images.image_protocols import OpenImage, Reading
+from kit.local.wording import counted
 
 _BANDS, _ROWS = 8, 16
 """Bands of an image that are looked at, and rows of each."""
@@ -57,5 +58,5 @@ def _problem(levels_HWC: NDArray[np.uint8]) -> str:
         return f"{black:.0%} of it is black and {white:.0%} white, with little between them"
     levels = int(np.count_nonzero(counts))
     if levels < _FEW:
-        return f"it has only {levels} different levels"
+        return f"it has only {counted(levels, 'level')}"
     return ""

@@ -156,9 +156,10 @@ def _fish(places: Sequence[Place]) -> list[str]:
     for place in places:
         verbs = [word for word in place.words if word in place.helps]
         where = f"complete -c {first} -n {_quoted(' '.join(['__kit_at', _quoted(place.path), *verbs]))}"
-        # A verb is no file (-f); a competition may be one.
+        # A verb or a recipe is no file (-f); a competition may be one.
         lines += [
-            f"{where}{' -f' if word in place.helps else ''} -a {word} -d {_quoted(place.helps.get(word, ''))}"
+            f"{where}{'' if place.files and word not in place.helps else ' -f'} -a {word} "
+            f"-d {_quoted(place.helps.get(word, ''))}"
             for word in place.words
         ]
         lines += [f"{where} {_fish_option(option)}" for option in place.options]

@@ -46,12 +46,14 @@ class Place:
         words: verbs, or known values of the arguments.
         helps: word -> what it is for, where that is known.
         options: of a verb.
+        files: whether an argument may be a file: one of which no values are known, or whose help says FILE.
     """
 
     path: str
     words: tuple[str, ...]
     helps: Mapping[str, str]
     options: tuple[Option, ...]
+    files: bool = True
 
 
 def places() -> list[Place]:
@@ -89,9 +91,11 @@ def places_of(path: str, told: Mapping[str, Any]) -> Iterator[Place]:
         Option(tuple(item["flags"]), item["help"], None if item["values"] is None else _plain(item["values"]))
         for item in told.get("options", ())
     )
-    words = [word for item in told.get("arguments", ()) for word in item["values"] or ()]
+    arguments = told.get("arguments", ())
+    words = [word for item in arguments for word in item["values"] or ()]
+    files = not words or any(not item["values"] or "FILE" in item["help"] for item in arguments)
     helps = {name: verb["help"] for name, verb in verbs.items()}
-    yield Place(path, _plain([*verbs, *words]), helps, options)
+    yield Place(path, _plain([*verbs, *words]), helps, options, files)
     for name, verb in verbs.items():
         yield from places_of(f"{path} {name}", verb)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.errors import KitError
+from kit.local.wording import counted
 from kit.typed_json import shown
 
 _FIX = "a ring is [[x, y], ...] in the image's pixels; correct it, or remove this polygon"
@@ -139,7 +140,7 @@ def _pixels(
     points = vertices(ring, number, where=where)
     if len(points) < 3:
         raise KitError(
-            f"ring {number} has {len(points)} vertices, it needs at least 3",
+            f"ring {number} has {counted(len(points), 'vertex', plural='vertices')}, it needs at least 3",
             where=where,
             fix="remove this polygon",
         )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.errors import KitError
+from kit.local.wording import counted
 from kit.masks import coco, rle
 from kit.masks.counts import require_size
 
@@ -135,7 +136,7 @@ def _checked(
         )
     if len(polygon) % 2:
         raise KitError(
-            f"polygon {number} has {len(polygon)} numbers, an odd count: an x or a y is missing",
+            f"polygon {number} has {counted(len(polygon), 'number')}, an odd count: an x or a y is missing",
             where=where,
             fix=_FIX,
         )

@@ -20,6 +20,7 @@ from kit.local.new_competition.guesses import Draft, Guess, Question
 from kit.local.new_competition.patterns import Pattern
 from kit.local.new_competition.patterns import pattern_of as guessed
 from kit.local.new_competition.survey import Files, Survey
+from kit.local.wording import counted
 
 _SUFFIXES = {"tiff": SUFFIXES, "png": (".png",), "jpeg": (".jpg", ".jpeg"), "dicom": (".dcm", ".dicom")}
 _ARRAYS = (".npy", ".npz", ".zarr", ".h5", ".hdf5", ".nii", ".mha", ".mrc")
@@ -83,7 +84,9 @@ def guess(draft: Draft, seen: Survey, train_ids: Sequence[str], test_ids: Sequen
             draft.put("images.format", form, f"ids in the tables end with {one.suffix}")
     count = len(found_train.ids) or len(one.paths)
     draft.put(
-        "images.train", found_train.path, f"{count} images lie like this; {_share(found_train, 'the truth')}"
+        "images.train",
+        found_train.path,
+        f"{counted(count, 'image')} found there; {_share(found_train, 'the truth')}",
     )
     if test:
         why = (

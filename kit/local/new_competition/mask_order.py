@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from kit.errors import KitError
+from kit.local.wording import counted
 from kit.masks import coco, rle
 
 _PAIRS = re.compile(r"\s*\d+ \d+( \d+ \d+)*\s*")
@@ -83,7 +84,7 @@ def writing_of(cells: Sequence[tuple[str, str]], sizes: Mapping[str, tuple[int, 
         return Writing("pairs", "columns", first, why, why_first, sure=False)
     best: Literal["columns", "rows"] = "columns" if borders["columns"] <= borders["rows"] else "rows"
     other = max(borders.values()) / max(1, min(borders.values()))
-    why = f"so the borders of {used} masks are {other:.1f} times shorter than in the other order"
+    why = f"so the borders of {counted(used, 'mask')} are {other:.1f} times shorter than in the other order"
     return Writing("pairs", best, first, why, why_first, sure=other >= _CLEAR)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from kit.competitions.competition import Competition
+from kit.local.wording import counted
 from kit.masks import rle
 from kit.predictions import ClassMasks, Instances, Prediction, SemanticMask, Values
 
@@ -34,7 +35,7 @@ def count_caption(prediction: Prediction) -> str:
     if isinstance(prediction, Values):
         most = dict(list(prediction.values.items())[:_MOST_VALUES])
         return ", ".join(f"{name} {_short(value)}" for name, value in most.items())
-    return f"{len(prediction.masks)} predicted instances"
+    return counted(len(prediction.masks), "predicted instance")
 
 
 def compared(truth: Values, prediction: Values) -> str:
@@ -56,7 +57,7 @@ def compared(truth: Values, prediction: Values) -> str:
         for name in order[:_MOST_VALUES]
     ]
     more = len(order) - len(told)
-    return "; ".join([*told, f"{more} more values"] if more else told)
+    return "; ".join([*told, counted(more, "more value")] if more else told)
 
 
 def _short(value: float | str) -> str:
@@ -75,5 +76,5 @@ def caption(competition: Competition, truth: Prediction, prediction: Prediction,
         return f"{competition.metric} {value:.3f}; {count_caption(prediction)}"
     truth_count, count = len(truth.masks), len(prediction.masks)
     drawn = min(truth_count, count)
-    told = f"{competition.metric} {value:.3f}; {truth_count} true instances, {count} predicted"
+    told = f"{competition.metric} {value:.3f}; {counted(truth_count, 'true instance')}, {count} predicted"
     return told if drawn == count else f"{told}; the {drawn} with the highest scores are drawn and judged"

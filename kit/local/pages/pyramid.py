@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.images.image_protocols import Reading
+from kit.local.wording import counted
 
 TILE = 512
 """Pixels of a side of a tile."""
@@ -63,10 +64,8 @@ class Pyramid:
         if self.complete == self.finest:
             return ""
         share = 2 ** (self.finest - self.complete)
-        fine = sum(level == self.finest for level, _, _ in self.tiles)
-        return (
-            f"The whole at 1/{share} of its {self.width} x {self.height} pixels, {fine} tiles at full size."
-        )
+        tiles = counted(sum(level == self.finest for level, _, _ in self.tiles), "tile")
+        return f"The whole at 1/{share} of its {self.width} x {self.height} pixels, {tiles} at full size."
 
 
 def pyramid(path: Path, reading: Reading, interest_YX: NDArray[np.float64], budget: int) -> Pyramid:

@@ -17,6 +17,7 @@ from kit.local.pretrained.containers import open_npz, open_safetensors, unpacked
 from kit.local.pretrained.state_dicts import Candidate
 from kit.local.pretrained.stored import Allowance, BrokenCheckpointError, LimitError, RefusedNameError
 from kit.local.pretrained.torch_files import is_torch_zip, open_torch_legacy, open_torch_zip
+from kit.local.wording import counted
 
 _TORCH_LEGACY = b"\x80\x02\x8a\x0a" + 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
 """The first bytes of a file of `torch.save` before torch 1.6: a pickle of this number, protocol 2."""
@@ -180,7 +181,7 @@ def _opened_zip(path: Path, allowance: Allowance, nested: int) -> Iterator[Any]:
         inside = [name for name in files if name.endswith(_MEMBERS) and not name.startswith("__MACOSX/")]
         if len(inside) != 1 or not nested:
             raise KitError(
-                f"the file is a zip archive with {len(inside)} checkpoints, not with one",
+                f"the file is a zip archive with {counted(len(inside), 'checkpoint')}, not with one",
                 where=path,
                 fix="unpack it and give one of its checkpoints",
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kit.local.targets import Target
+from kit.local.wording import counted
 
 NOT_KNOWN = "not known"
 
@@ -54,7 +55,7 @@ def facts(target: Target) -> list[Fact]:
         Fact(name="container", value=target.image),
         Fact(
             name="pip freeze",
-            value=None if target.freeze is None else f"{len(target.freeze)} distributions",
+            value=None if target.freeze is None else counted(len(target.freeze), "distribution"),
         ),
         Fact(name="seen", value=target.observed),
         Fact(name="source", value=target.source),

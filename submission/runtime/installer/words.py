@@ -27,7 +27,8 @@ def verified(found: Sequence[Found], seconds: float) -> str:
     counts = Counter(str(item.how) for item in found)
     done = [f"{counts[how]} {text}" for how, text in _HOW.items() if counts[how]]
     more = f" ({', '.join(done)})" if done else ""
-    return f"  verified    {len(found)} wheels, {size / 1e6:.1f} MB in {seconds:.1f} s{more}"
+    wheels = "1 wheel" if len(found) == 1 else f"{len(found)} wheels"
+    return f"  verified    {wheels}, {size / 1e6:.1f} MB in {seconds:.1f} s{more}"
 
 
 def tool(told: dict[str, Any]) -> str:

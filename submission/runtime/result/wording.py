@@ -34,8 +34,9 @@ IMAGE_HAS_ALL = "the image has all packages; nothing was installed"
 
 def plan_of_run(ensemble: Ensemble, budget: float) -> str:
     """What will be predicted with."""
+    passes = "1 pass" if len(ensemble.passes) == 1 else f"{len(ensemble.passes)} passes"
     return (
-        f"{ensemble.competition}: {counted(len(ensemble.members), 'member')}, {len(ensemble.passes)} passes, "
+        f"{ensemble.competition}: {counted(len(ensemble.members), 'member')}, {passes}, "
         f"{counted(len(ensemble.rungs), 'rung')}; the budget is {budget:.0f} s"
     )
 

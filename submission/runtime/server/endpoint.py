@@ -14,7 +14,7 @@ from typing import Any
 from kit.competitions.folder import CompetitionFolder
 from kit.competitions.server import server_of
 from kit.errors import KitError
-from submission.runtime.result.report import RunReport
+from submission.runtime.result.report import RunReport, counted
 from submission.runtime.result.submission_file import guess_sizes
 from submission.runtime.server.calls import Batch, answer_columns, read_call
 from submission.runtime.server.journal import Journal
@@ -132,7 +132,8 @@ class Endpoint:
             problem = f"{type(error).__name__}: {error}"
         images = list(batch.files)
         if missing := [image for image in images if image not in rows]:
-            self.report.problem(f"call {call.number}: {len(missing)} rows are the fallback's: {problem}")
+            told = counted(len(missing), "image")
+            self.report.problem(f"call {call.number}: the fallback for {told}: {problem}")
             sizes = guess_sizes(missing, {})
             fallback = {image: self.competition.empty_rows(image, sizes[image], {}) for image in missing}
             rows = {**rows, **fallback}

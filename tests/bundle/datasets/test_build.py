@@ -18,10 +18,11 @@ from bundle.archives import place_weights, place_wheel
 from bundle.roots import Root
 from bundle.shadow import shadow_table
 from kit import ensemble, manifest
-from kit.artefacts import sha256_bytes
+from kit.artefacts import sha256_bytes, write_json
 from kit.errors import KitError
 from kit.local import lockfile, targets
 from kit.local.program import run_cli
+from kit.requested import Requested
 
 ROOT = Path(__file__).parents[3]
 ROOTS = (Root("tool", exact=True, why="test"), Root("helper", exact=False, why="test"))
@@ -238,6 +239,26 @@ def test_a_name_that_another_competition_has_is_refused(options, make_ensemble, 
         build.build(ours)
     assert "choose another --prefix" in str(error.value)
     assert read_tree(options.out) == before
+
+
+@pytest.mark.parametrize("name", ["hubmap-kit-kidney-wheels", "hubmap-kit-wheels"])
+def test_wheels_alone_stay_and_are_not_taken_for_a_former_build(options, read_tree, name):
+    (wheels, written), _ = build.build(options)
+    alone = options.out / name
+    if wheels != alone:
+        wheels.rename(alone)
+    write_json(alone / "requested.json", Requested(asked=[], of_image=[]).as_dict())
+    (alone / "sbom.json").unlink()
+    manifest.save(alone, dataclasses.replace(written.manifest, dataset=name))
+    before = read_tree(alone)
+    if name == wheels.name:
+        with pytest.raises(
+            KitError, match="the dataset of kidney would have the name of this one, which is of wheels"
+        ):
+            build.build(options)
+    else:
+        build.build(options)
+    assert read_tree(alone) == before
 
 
 def test_wheels_that_do_not_say_whose_they_are_stay(options, read_tree):

@@ -95,7 +95,7 @@ def test_two_foreign_sources_may_need_each_other(options, tmp_path):
 def test_one_without_a_licence_stops_the_build_until_it_is_accepted(options, tmp_path):
     write_project(tmp_path / "secret", "secret", licence="")
     options.foreign.write_text("my_models\nsecret\n")
-    with pytest.raises(KitError, match="secret: 'not stated' is no licence that is known"):
+    with pytest.raises(KitError, match="secret: its METADATA names no licence"):
         build.build(options)
     build.build(dataclasses.replace(options, accept_licence=("secret",)))
 

@@ -104,7 +104,7 @@ def test_several_that_have_no_wheels_are_told_together(make, index):
     index.add("new", tag="cp313-cp313-manylinux_2_28_x86_64")
     with pytest.raises(KitError) as caught:
         make("old", "new", targets=(OLD, NEW, NUMPY))
-    assert caught.value.problem.startswith("2 distributions have no wheels for some images:")
+    assert caught.value.problem.startswith("2 distributions without wheels for some images:")
     # For Python 3.12 both have none; uv names one of them.
     assert re.search(f"new has no wheel for .*{OLD}", caught.value.problem)
     assert re.search(f"old has no wheel for .*{NEW}", caught.value.problem)
@@ -183,6 +183,17 @@ def test_a_folder_holds_one_bundle(make, index):
     make("tool", targets=(NEW,), name="first-wheels")
     with pytest.raises(KitError, match="this folder holds another bundle of wheels: first-wheels"):
         make("tool", targets=(NEW,), name="other-wheels")
+
+
+def test_the_dataset_of_an_ensemble_is_not_written_over(make, index, tmp_path):
+    index.add("tool")
+    theirs = tmp_path / "out" / "kit-kidney-wheels"
+    theirs.mkdir(parents=True)
+    manifests.save(theirs, manifests.Manifest(dataset=theirs.name, files=[]))
+    with pytest.raises(KitError, match="this dataset belongs to an ensemble") as caught:
+        make("tool", targets=(NEW,), name=theirs.name)
+    assert "give another name with --name" in str(caught.value)
+    assert [path.name for path in theirs.iterdir()] == ["manifest.json"]
 
 
 def test_cuda_is_never_shipped_and_never_insisted_on(make, index):

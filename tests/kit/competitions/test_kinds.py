@@ -109,7 +109,7 @@ def test_of_many_masks_the_first_that_does_not_fit_is_named():
 
 def test_numbers_that_are_no_probabilities_and_classes_that_nobody_has_raise_alarms():
     assert alarms(NUMBERS, {"a": 0.1, "b": 0.2}, {"a": 0.3, "b": 1.4}) == [
-        "1 values of b are no probabilities, such as 1.4"
+        "b is no probability in 1 of 2 rows, such as 1.4"
     ]
     assert alarms(WORDS, {"risk": "a"}, {"risk": "b"}) == []
     assert alarms(WORDS, {"risk": "a"}) == [], "of one image nothing can be said"

@@ -141,7 +141,7 @@ def test_a_wrong_json_table_is_an_alarm_and_nothing_is_known(tmp_path, text):
             "alarm: image b has another size in the table (b: 12 x 10)",
         ),
         (["a,l,n,1,p,10,12,", "b,l,n,1,p,,,"], "alarm: image b has another size in the table (b:  x )"),
-        (["a,l"], "error: row has 2 fields, the header has 8 [DATA/train.csv:2]"),
+        (["a,l"], "error: the header has 8 fields, this row 2 [DATA/train.csv:2]"),
     ],
 )
 def test_what_is_wrong_with_rows_is_said(tmp_path, rows, shown):

@@ -214,7 +214,7 @@ def test_what_is_valid_and_absurd_is_an_alarm(tmp_path, capsys):
     _, told = run(capsys, "validate", "rsna-hemorrhage", tmp_path / "data", path)
     alarms = [finding["message"] for finding in told["findings"] if finding["level"] == "alarm"]
     assert "all 2 values of any are 0.25" in alarms
-    assert "1 values of epidural are no probabilities, such as 2" in alarms
+    assert "epidural is no probability in 1 of 2 rows, such as 2" in alarms
 
 
 def test_fallback_rows_are_those_of_the_sample_and_in_its_order(example):

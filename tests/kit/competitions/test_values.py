@@ -42,5 +42,5 @@ def test_a_file_with_fractions_of_grades_is_an_alarm(tmp_path):
     competition = made("quadratic kappa", "grade")
     report = competition.validate(tmp_path / "s.csv", ["a", "b", "c"], {})
     assert [finding.message for finding in report.findings if finding.level == "alarm"] == [
-        "1 values of grade are no whole numbers, such as 1.5"
+        "grade is not whole in 1 of 3 rows, such as 1.5"
     ]

@@ -154,9 +154,9 @@ def test_what_would_change_the_order_is_refused(how, message):
         (
             np.full(19, 0.5),
             np.arange(19) % 2 == 0,
-            "19 detections with 10 hits and 1 different scores are not enough for a calibration",
+            "19 detections with 10 hits and 1 different score are not enough for a calibration",
         ),
-        (np.array([0.5]), np.ones(1, bool), "1 detections with 1 hits"),
+        (np.array([0.5]), np.ones(1, bool), "1 detection with 1 hit and 1 different score "),
         (np.arange(40) / 40, np.ones(40, bool), "40 detections with 40 hits and 40 different scores"),
         (np.arange(40) / 40, np.zeros(40, bool), "40 detections with 0 hits and 40 different scores"),
         (np.full(40, 1.5), np.arange(40) % 2 == 0, "one score in"),
@@ -174,5 +174,5 @@ def test_what_calibrates_nothing_is_said(scores, hits, message):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_scores_that_are_all_the_same_calibrate_nothing(method):
-    with pytest.raises(KitError, match="40 detections with 20 hits and 1 different scores"):
+    with pytest.raises(KitError, match="40 detections with 20 hits and 1 different score "):
         calibration_fit.fit(method, np.full(40, 0.7), np.arange(40) % 2 == 0)

@@ -90,7 +90,7 @@ def test_the_dry_run_tells_of_the_hidden_size_and_counts_more(slower, chance):
         ({"exit_code": None}, "its time was up"),
         ({"in_time": False}, "too long"),
         ({"valid": False}, "not valid"),
-        ({"enforced": {"killed": 3}}, "3 processes were killed"),
+        ({"enforced": {"killed": 3}}, "memory ran out: 3 killed processes"),
         ({"enforced": {"most_memory": 99}}, "nearly all the memory"),
         ({"enforced": {"disks": {"scratch": {"size": 1, "most": 2e9}}}}, "the scratch disk held 2.0 GB"),
     ],

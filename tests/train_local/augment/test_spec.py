@@ -36,7 +36,7 @@ def test_nested_operations_survive_json():
 
 
 def test_as_many_weights_as_choices():
-    with pytest.raises(KitError, match="2 choices and 1 weights"):
+    with pytest.raises(KitError, match=r"2 choices and 1 weight\s"):
         OneOf(choices=((FLIP,), ()), weights=(1.0,))
     with pytest.raises(KitError, match="0 choices"):
         OneOf(choices=())

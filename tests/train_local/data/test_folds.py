@@ -74,7 +74,7 @@ def test_strips_are_cut_between_source_images_not_through_them():
 
 
 def test_wrong_requests_say_what_to_do():
-    with pytest.raises(KitError, match="1 folds leave nothing") as error:
+    with pytest.raises(KitError, match="with 1 fold nothing is left to validate on") as error:
         folds.by_group({"a": "x", "b": "y"}, 1)
     assert "--folds 2" in str(error.value)
     with pytest.raises(KitError, match="2 groups cannot make 3 folds") as error:

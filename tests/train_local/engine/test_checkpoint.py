@@ -62,8 +62,8 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_says_how_much_is_needed(tm
             checkpoint.save(tmp_path, 2, large, identity="run")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert "a checkpoint takes 2 MB" in str(error.value)
-    assert "make room for 6 MB" in str(error.value)
+    assert "a checkpoint takes 2.0 MB" in str(error.value)
+    assert "make room for 6.0 MB" in str(error.value)
     assert "it goes on from the one of step 1, which is whole" in str(error.value)
     assert checkpoint.load(tmp_path, identity="run")["step"] == 1
     assert not list(tmp_path.glob("*.tmp"))

@@ -143,7 +143,7 @@ def test_a_dry_run_prints_jobs_states_needs_and_published_hours(blob_data, place
     assert found[0][1:3] == ["to", "do"]
     assert "GPU hours as published" in told
     assert "0 done" in told
-    assert "trainings cannot begin: the published checkpoints they start from are not there" in told
+    assert "trainings cannot begin: the published checkpoints to start from are not there" in told
     assert "`nox -s fetch -- regnet" in told
     assert "into checkpoints/, where nox looks; elsewhere add --checkpoints DIR" in told
     assert cli.main(["train-all", *where, "--dry-run", "--tiny"]) == 0

@@ -229,9 +229,7 @@ def test_images_without_truth_are_told(case):
     folder = case.make("semantic", TABLE)
     folder.write("train.csv", f"id,rle\na.TIF,{RUNS}\n")
     said = folder.findings()
-    assert any(
-        text.startswith("note: 1 images have no truth and are not used (the first is b)") for text in said
-    )
+    assert any(text.startswith("note: without truth and not used: 1 image (the first is b)") for text in said)
 
 
 @pytest.mark.parametrize("truth", [TABLE, TABLE + 'rows = "object"\n'], ids=["image", "object"])

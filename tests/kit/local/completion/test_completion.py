@@ -105,9 +105,20 @@ def test_another_shell_reads_its_script(every_place, tmp_path, shell):
     if shell == "zsh":
         subprocess.run(["zsh", "-f", "-n", path], capture_output=True, check=True)
         return
-    asked = f"source {path}; complete -C 'python -m train_local tr'"
-    done = subprocess.run(["fish", "--no-config", "-c", asked], capture_output=True, text=True, check=True)
-    assert {line.split("\t")[0] for line in done.stdout.splitlines()} == {"train", "train-all"}
+
+    def offers(line):
+        asked = f"source {path}; complete -C '{line}'"
+        done = subprocess.run(
+            ["fish", "--no-config", "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        return {line.split("\t")[0] for line in done.stdout.splitlines()}
+
+    assert offers("python -m train_local tr") == {"train", "train-all"}
+    assert offers("python -m train_local train ") == set(recipes.entries()), "and no folders"
+    assert offers("python -m train_local diff unet-regnety16 tr") <= set(recipes.entries())
+    assert offers("python -m train_local prepare k") == {"kidney", "kit/"}, "a competition may be a file"
+    assert offers("python -m train_local train unet-regnety16 --out tr") == {"train_local/"}
+    assert offers("python -m kit score --data sam") == {"sample/"}
 
 
 def test_words_that_a_shell_would_change_are_quoted_or_left_out():

@@ -99,7 +99,7 @@ def test_lengths_are_refused_unless_they_are_all_the_pixels(counts):
     ("polygon", "problem"),
     [
         ([0, 0, 5, 0, 5, 5, 0], "polygon 1 has 7 numbers, an odd count"),
-        ([3], "polygon 1 has 1 numbers, an odd count"),
+        ([3], "polygon 1 has 1 number, an odd count"),
         ([3, float("nan")], "polygon 1 is no list of finite numbers"),
         ([0, 0, 5, 0, 5, float("nan")], "polygon 1 is no list of finite numbers"),
         ([0, 0, 5, 0, 5, float("inf")], "polygon 1 is no list of finite numbers"),

@@ -104,7 +104,7 @@ def test_zip_archives_are_unpacked_two_deep_only(tmp_path):
         with zipfile.ZipFile(packed, "w") as archive:
             archive.write(inner, "net.pth")
         packed.replace(inner)
-    with pytest.raises(KitError, match="a zip archive with 1 checkpoints"):
+    with pytest.raises(KitError, match="a zip archive with 1 checkpoint, not"):
         read_tensors(inner)
 
 

@@ -107,7 +107,7 @@ def test_one_that_comes_again_while_the_first_is_at_work_waits_for_its_answer(ma
         (lambda call: call.rows.set_exception(OSError("disk")), "OSError: disk"),
         (
             lambda call: call.rows.set_result({"a": [{"id": "a", "predicted": "1 2"}]}),
-            "1 rows are the fallback's",
+            "the fallback for 1 image: ",
         ),
     ],
 )
