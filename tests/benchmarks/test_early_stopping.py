@@ -43,6 +43,7 @@ def test_the_rows_of_the_demo_in_the_documents_are_called_so():
     first = [
         line.split("|")[1].strip()
         for line in block(DOCS / "benchmarks.md", early_stopping.BLOCK).splitlines()
+        if line.startswith("|")
     ]
     of_demo = [early_stopping.title(name, [f"{recipe}-tiny.fold0"]) for name, recipe in demo().items()]
     assert set(of_demo) <= set(first)
